@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * pindrop: DMA memory and DMA jobs for user space.
+ *
+ * This header is the whole interface between programs and the driver. Every
+ * structure starts with its own size in bytes. A program fills @size with the
+ * sizeof() it was built with; fields that only a newer kernel knows may be
+ * left out at the end (they count as zero), fields that only a newer program
+ * knows must be zero (-E2BIG otherwise). Fields named out_* are written by
+ * the kernel, and must be zero on entry like every field called reserved.
+ *
+ * No pointer, physical address or bus address is ever given to user space.
+ */
+#ifndef _UAPI_LINUX_PINDROP_H
+#define _UAPI_LINUX_PINDROP_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: owner
+ *
+ * The owner of a context (one open file) is an address space. The first
+ * address space to call ALLOC, PIN, IMPORT, SUBMIT or RING_SETUP on the file
+ * is bound to it for the life of the file; INFO, WAIT, poll() and the status
+ * window bind nothing and may be used by whoever holds the file. When the
+ * owner's address space ends (exit, exec, kill), the hardware is quiet before
+ * the first of its pages goes back.
+ */
+
+/**
+ * DOC: errno
+ *
+ * Every verb may answer the errors listed here; the error alone tells the
+ * reason, and after an error nothing was done unless the verb says otherwise.
+ *
+ * - EFAULT: a structure, or the array it points to, cannot be read or written.
+ * - EINVAL: @size is below the mandatory part of the structure; a reserved or
+ *   out_ field is not zero; a length is zero or misaligned; an offset plus a
+ *   length exceeds 2^64.
+ * - E2BIG: the part of the structure that this kernel does not know is not 0.
+ * - EOPNOTSUPP: an unknown or unsupported flag or operation; the engine cannot.
+ * - ENOTTY: unknown verb, or one that this kernel does not have (INFO tells).
+ * - EPERM: the caller is not the owner.
+ * - EOWNERDEAD: the owner's address space is gone, or is going.
+ * - ENODEV: the device is gone. INFO, WAIT and FREE still work.
+ * - ENOENT: no such handle in this context.
+ * - ERANGE: beyond the end of the buffer or of the device's memory.
+ * - ENOMEM: no memory, or none that the device can reach.
+ * - EDQUOT: a limit of the context or of its user (see INFO).
+ * - EBUSY: the device's own memory is leased to another context.
+ * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
+ * - ECANCELED: in WAIT's out_result only: cancelled with its context.
+ * - ESTALE: pinned memory was replaced since.
+ * - EINTR: interrupted; calling again with the same arguments is right.
+ */
+
+#define PINDROP_IOC_TYPE 0xBD
+
+/* Verb numbers are never reused. */
+enum pindrop_verb {
+	PINDROP_VERB_INFO = 0x00,
+	PINDROP_VERB_ALLOC = 0x01,
+	PINDROP_VERB_PIN = 0x02,
+	PINDROP_VERB_IMPORT = 0x03,
+	PINDROP_VERB_EXPORT = 0x04,
+	PINDROP_VERB_FREE = 0x05,
+	PINDROP_VERB_SYNC = 0x06,
+	PINDROP_VERB_SUBMIT = 0x07,
+	PINDROP_VERB_WAIT = 0x08,
+	PINDROP_VERB_RING_SETUP = 0x09,
+	PINDROP_VERB_RING_ENTER = 0x0a,
+	PINDROP_VERB_NR
+};
+
+/* Reserved; these answer -ENOTTY until INFO's out_verbs has their bit. */
+#define PINDROP_IOC_PIN _IO(PINDROP_IOC_TYPE, PINDROP_VERB_PIN)
+#define PINDROP_IOC_IMPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_IMPORT)
+#define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
+#define PINDROP_IOC_RING_SETUP _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_SETUP)
+#define PINDROP_IOC_RING_ENTER _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_ENTER)
+
+/**
+ * enum pindrop_cap - what the engine can do (INFO's out_caps)
+ * @PINDROP_CAP_MEM_TO_MEM: copies between buffers
+ * @PINDROP_CAP_MEM_TO_DEV: copies from a buffer to the device's own memory
+ * @PINDROP_CAP_DEV_TO_MEM: copies from the device's own memory to a buffer
+ * @PINDROP_CAP_CACHE_COHERENT: SYNC does nothing on this machine
+ * @PINDROP_CAP_ALLOC_CONTIG: ALLOC knows PINDROP_ALLOC_CONTIG
+ * @PINDROP_CAP_ALLOC_COHERENT: ALLOC knows PINDROP_ALLOC_COHERENT
+ * @PINDROP_CAP_ALLOC_HUGE: ALLOC knows PINDROP_ALLOC_HUGE
+ */
+enum pindrop_cap {
+	PINDROP_CAP_MEM_TO_MEM = 1 << 0,
+	PINDROP_CAP_MEM_TO_DEV = 1 << 1,
+	PINDROP_CAP_DEV_TO_MEM = 1 << 2,
+	PINDROP_CAP_CACHE_COHERENT = 1 << 3,
+	PINDROP_CAP_ALLOC_CONTIG = 1 << 4,
+	PINDROP_CAP_ALLOC_COHERENT = 1 << 5,
+	PINDROP_CAP_ALLOC_HUGE = 1 << 6
+};
+
+/**
+ * enum pindrop_iommu - what stands between the device and memory
+ * @PINDROP_IOMMU_NONE: nothing: bus addresses are physical, or bounced
+ * @PINDROP_IOMMU_STRICT: an unmapped address is refused at once
+ * @PINDROP_IOMMU_LAZY: an unmapped address may stay reachable for a while
+ * @PINDROP_IOMMU_IDENTITY: an IOMMU that lets everything through
+ */
+enum pindrop_iommu {
+	PINDROP_IOMMU_NONE = 0,
+	PINDROP_IOMMU_STRICT = 1,
+	PINDROP_IOMMU_LAZY = 2,
+	PINDROP_IOMMU_IDENTITY = 3
+};
+
+/**
+ * struct pindrop_info - PINDROP_IOC_INFO: what the device is and can do
+ * @size: sizeof(struct pindrop_info); less is allowed, down to 8
+ * @flags: must be 0
+ * @out_verbs: bit n is set if verb n is there
+ * @out_caps: enum pindrop_cap
+ * @out_iommu: enum pindrop_iommu
+ * @out_channels: hardware queues; SUBMIT's channel is below this
+ * @out_align: offsets and lengths of a copy are multiples of this (bytes)
+ * @out_depth: pieces that one channel works on at a time
+ * @out_max_piece: bytes that the hardware copies in one go; longer jobs are
+ *	cut into pieces, and contexts take turns piece by piece
+ * @out_piece_ms: what one piece takes at most, in milliseconds
+ * @out_dma_bits: address bits that the device drives
+ * @out_devmem: bytes of the device's own memory that jobs may name; 0: none
+ * @out_max_alloc: largest ALLOC in bytes
+ * @out_max_jobs: most jobs in one SUBMIT
+ * @out_max_queued: most unfinished jobs of one context
+ * @out_max_handles: most handles of one context
+ * @out_reserved: 0
+ * @out_engine: name of the engine, ends in 0
+ * @out_device: name of the device on its bus, ends in 0
+ *
+ * Works without an owner and after the device is gone.
+ */
+struct pindrop_info {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 out_verbs;
+	__aligned_u64 out_caps;
+	__u32 out_iommu;
+	__u32 out_channels;
+	__u32 out_align;
+	__u32 out_depth;
+	__aligned_u64 out_max_piece;
+	__u32 out_piece_ms;
+	__u32 out_dma_bits;
+	__aligned_u64 out_devmem;
+	__aligned_u64 out_max_alloc;
+	__u32 out_max_jobs;
+	__u32 out_max_queued;
+	__u32 out_max_handles;
+	__u32 out_reserved;
+	char out_engine[16];
+	char out_device[32];
+};
+#define PINDROP_IOC_INFO _IO(PINDROP_IOC_TYPE, PINDROP_VERB_INFO)
+
+/**
+ * enum pindrop_alloc_flags - ALLOC's flags
+ * @PINDROP_ALLOC_CONTIG: one range on the device's bus, or -ENOMEM
+ * @PINDROP_ALLOC_COHERENT: needs no SYNC on any machine; no O_DIRECT on it
+ * @PINDROP_ALLOC_HUGE: mapped in 2 MiB entries; no O_DIRECT on it
+ */
+enum pindrop_alloc_flags {
+	PINDROP_ALLOC_CONTIG = 1 << 0,
+	PINDROP_ALLOC_COHERENT = 1 << 1,
+	PINDROP_ALLOC_HUGE = 1 << 2
+};
+
+/**
+ * struct pindrop_alloc - PINDROP_IOC_ALLOC: memory for the device, zeroed
+ * @size: sizeof(struct pindrop_alloc)
+ * @flags: enum pindrop_alloc_flags
+ * @length: bytes, a multiple of the page size; not above INFO's out_max_alloc
+ *	(-ENOMEM)
+ * @out_offset: where mmap() of the file finds it; unique on the device while
+ *	the memory lives
+ * @out_handle: its name in this context, never 0; given out in turn
+ * @reserved: must be 0
+ *
+ * Binds the context. Errors: EINVAL (length), EOPNOTSUPP (flag), ENOMEM,
+ * EDQUOT (handles), EPERM, EOWNERDEAD, ENODEV, EINTR (a signal while binding).
+ *
+ * mmap(out_offset) takes MAP_SHARED only (-EINVAL) and no PROT_EXEC
+ * (-EACCES), by the owner only (-EPERM, after its death -EOWNERDEAD), within
+ * the buffer (-EINVAL). A mapping cannot grow (mremap: -EFAULT); it survives
+ * FREE, close() and fork(), and the memory lives until it is gone. When the
+ * device goes, touching it raises SIGBUS.
+ */
+struct pindrop_alloc {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 length;
+	__aligned_u64 out_offset;
+	__u32 out_handle;
+	__u32 reserved;
+};
+#define PINDROP_IOC_ALLOC _IO(PINDROP_IOC_TYPE, PINDROP_VERB_ALLOC)
+
+/**
+ * struct pindrop_free - PINDROP_IOC_FREE: drop a handle
+ * @size: sizeof(struct pindrop_free)
+ * @handle: what to drop
+ *
+ * The memory lives on while it is mapped or a job uses it. Works on a device
+ * that is gone. Errors: ENOENT, EPERM, EOWNERDEAD.
+ */
+struct pindrop_free {
+	__u32 size;
+	__u32 handle;
+};
+#define PINDROP_IOC_FREE _IO(PINDROP_IOC_TYPE, PINDROP_VERB_FREE)
+
+/**
+ * enum pindrop_sync_flags - SYNC's flags: exactly one of the first two
+ * @PINDROP_SYNC_BEGIN: the CPU is about to access the range
+ * @PINDROP_SYNC_END: the CPU is done with it
+ * @PINDROP_SYNC_READ: the CPU reads (at least one of these two)
+ * @PINDROP_SYNC_WRITE: the CPU writes
+ */
+enum pindrop_sync_flags {
+	PINDROP_SYNC_BEGIN = 1 << 0,
+	PINDROP_SYNC_END = 1 << 1,
+	PINDROP_SYNC_READ = 1 << 2,
+	PINDROP_SYNC_WRITE = 1 << 3
+};
+
+/**
+ * struct pindrop_sync - PINDROP_IOC_SYNC: bracket CPU access to a buffer
+ * @size: sizeof(struct pindrop_sync)
+ * @flags: enum pindrop_sync_flags; any other combination is -EINVAL
+ * @handle: a buffer of this context
+ * @reserved: must be 0
+ * @offset: first byte
+ * @length: bytes, not 0
+ *
+ * Needed where the device does not see the CPU's caches, harmless elsewhere.
+ * Jobs do their own syncing of the bytes they write, before they are reported
+ * as finished. Errors: EINVAL, EOPNOTSUPP (flag), ENOENT, ERANGE, EPERM,
+ * EOWNERDEAD, ENODEV.
+ */
+struct pindrop_sync {
+	__u32 size;
+	__u32 flags;
+	__u32 handle;
+	__u32 reserved;
+	__aligned_u64 offset;
+	__aligned_u64 length;
+};
+#define PINDROP_IOC_SYNC _IO(PINDROP_IOC_TYPE, PINDROP_VERB_SYNC)
+
+/**
+ * enum pindrop_op - what a job does
+ * @PINDROP_OP_NOP: nothing; takes its turn in the queue and is completed
+ * @PINDROP_OP_COPY: copies @length bytes from src to dst
+ */
+enum pindrop_op {
+	PINDROP_OP_NOP = 0,
+	PINDROP_OP_COPY = 1
+};
+
+/* In a job's src or dst: the device's own memory. */
+#define PINDROP_DEVMEM 0xffffffffu
+
+/**
+ * struct pindrop_job - one job, element of SUBMIT's array
+ * @op: enum pindrop_op (-EOPNOTSUPP if unknown)
+ * @flags: must be 0 (-EOPNOTSUPP)
+ * @src: handle to read from, or PINDROP_DEVMEM
+ * @dst: handle to write to, or PINDROP_DEVMEM
+ * @src_offset: first byte in src
+ * @dst_offset: first byte in dst
+ * @length: bytes, not 0
+ * @user_data: given back with the completion, never looked at
+ *
+ * In a NOP all fields but @op and @user_data are 0 (-EINVAL). PINDROP_DEVMEM
+ * on both sides, or in a direction that INFO's out_caps does not have, is
+ * -EOPNOTSUPP. Ranges that overlap in one buffer are -EINVAL. The device's
+ * memory is leased to the context that first names it until that context
+ * ends, and is zeroed before: -EBUSY for the others.
+ */
+struct pindrop_job {
+	__u32 op;
+	__u32 flags;
+	__u32 src;
+	__u32 dst;
+	__aligned_u64 src_offset;
+	__aligned_u64 dst_offset;
+	__aligned_u64 length;
+	__aligned_u64 user_data;
+};
+
+/**
+ * struct pindrop_submit - PINDROP_IOC_SUBMIT: queue jobs, all or none
+ * @size: sizeof(struct pindrop_submit)
+ * @flags: must be 0 (-EOPNOTSUPP)
+ * @jobs: address of an array of struct pindrop_job
+ * @count: its elements, 1 (-EINVAL) to INFO's out_max_jobs (-EDQUOT)
+ * @channel: below INFO's out_channels (-EINVAL)
+ * @in_fence: reserved for a sync_file to wait for; must be 0
+ * @eventfd: reserved for an eventfd to signal; must be 0
+ * @out_fence: reserved for a sync_file; must be 0
+ * @out_error_index: element that was refused, when SUBMIT fails for one
+ * @out_first: ticket of the first job
+ * @out_last: ticket of the last one; tickets go up by 1 and are never reused
+ *
+ * Binds the context. The jobs of one context and channel run in order. Errors:
+ * EINVAL, EOPNOTSUPP, ENOENT, ERANGE, EBUSY, EDQUOT, ENOMEM, EPERM,
+ * EOWNERDEAD, ENODEV, EIO (the channel hangs), EFAULT (nothing is queued
+ * unless only the writing back failed), EINTR. @out_error_index is written
+ * back on errors too.
+ */
+struct pindrop_submit {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 jobs;
+	__u32 count;
+	__u32 channel;
+	__s32 in_fence;
+	__s32 eventfd;
+	__s32 out_fence;
+	__u32 out_error_index;
+	__aligned_u64 out_first;
+	__aligned_u64 out_last;
+};
+#define PINDROP_IOC_SUBMIT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_SUBMIT)
+
+/**
+ * struct pindrop_wait - PINDROP_IOC_WAIT: wait for a ticket
+ * @size: sizeof(struct pindrop_wait)
+ * @flags: must be 0 (-EOPNOTSUPP)
+ * @ticket: wait until it and all before it are finished; one that was not
+ *	given out yet is -EINVAL
+ * @first: report the jobs from this ticket on; 0 means @ticket alone; above
+ *	@ticket is -EINVAL
+ * @timeout_ns: absolute CLOCK_MONOTONIC time; past or 0: do not wait;
+ *	2^63 - 1 or more: for ever
+ * @out_ticket: all up to here are finished
+ * @out_result: 0, or the negative errno of the first job in @first to @ticket
+ *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV; -ENODATA: results
+ *	that old were dropped, the last 1,024 failures are kept)
+ * @out_state: enum pindrop_state of the context
+ * @out_failed: ticket of that job, or 0
+ *
+ * Returns 0 when the jobs are finished, whatever their result; -ETIME at the
+ * time-out (out_ticket and out_state are then valid); -EINTR never where the
+ * call can be restarted. Works for whoever holds the file, after the owner's
+ * death and on a device that is gone: every job is finished in bounded time.
+ */
+struct pindrop_wait {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 ticket;
+	__aligned_u64 first;
+	__aligned_u64 timeout_ns;
+	__aligned_u64 out_ticket;
+	__s32 out_result;
+	__u32 out_state;
+	__aligned_u64 out_failed;
+};
+#define PINDROP_IOC_WAIT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_WAIT)
+
+/**
+ * enum pindrop_state - where a context stands
+ * @PINDROP_STATE_OPEN: usable
+ * @PINDROP_STATE_DYING: being ended; nothing new is taken
+ * @PINDROP_STATE_DRAINED: ended, nothing of it is on the hardware
+ * @PINDROP_STATE_LOST: ended, but the hardware has not been proved quiet: the
+ *	memory of its jobs is kept in quarantine
+ * @PINDROP_STATE_GONE: the device is gone
+ */
+enum pindrop_state {
+	PINDROP_STATE_OPEN = 0,
+	PINDROP_STATE_DYING = 1,
+	PINDROP_STATE_DRAINED = 2,
+	PINDROP_STATE_LOST = 3,
+	PINDROP_STATE_GONE = 4
+};
+
+/**
+ * enum pindrop_reason - why a context is not OPEN
+ * @PINDROP_REASON_NONE: it is
+ * @PINDROP_REASON_CLOSE: its file was closed
+ * @PINDROP_REASON_OWNER: the owner's address space ended
+ * @PINDROP_REASON_REMOVE: the device was removed
+ * @PINDROP_REASON_FAULT: reserved
+ */
+enum pindrop_reason {
+	PINDROP_REASON_NONE = 0,
+	PINDROP_REASON_CLOSE = 1,
+	PINDROP_REASON_OWNER = 2,
+	PINDROP_REASON_REMOVE = 3,
+	PINDROP_REASON_FAULT = 4
+};
+
+/**
+ * struct pindrop_window - the status window: mmap() of offset 0, read-only
+ * @state: enum pindrop_state
+ * @reason: enum pindrop_reason
+ * @ticket: all jobs up to here are finished, and their data is in memory. Read
+ *	it with acquire semantics: what a finished job wrote is then visible
+ * @submitted: last ticket given out
+ * @jobs_done: jobs that succeeded
+ * @jobs_failed: jobs that the device failed or lost
+ * @jobs_cancelled: jobs cancelled with the context
+ * @buffers: handles of this context
+ *
+ * PINDROP_WINDOW_SIZE bytes; the rest is 0. Anyone who holds the file may map
+ * it, before binding and after death; it stays readable when the device is
+ * gone (@state says so) until the last mapping of it goes.
+ */
+struct pindrop_window {
+	__u32 state;
+	__u32 reason;
+	__aligned_u64 ticket;
+	__aligned_u64 submitted;
+	__aligned_u64 jobs_done;
+	__aligned_u64 jobs_failed;
+	__aligned_u64 jobs_cancelled;
+	__aligned_u64 buffers;
+};
+
+/* Two pages on every architecture with 4 KiB pages. */
+#define PINDROP_WINDOW_SIZE 8192
+
+/**
+ * DOC: poll
+ *
+ * EPOLLIN | EPOLLRDNORM: jobs have finished that no WAIT has reported yet.
+ * EPOLLERR | EPOLLHUP: the owner is dead or the device is gone.
+ */
+
+#endif /* _UAPI_LINUX_PINDROP_H */
