@@ -18,8 +18,17 @@ die() { say "$*"; exit 1; }
 
 is_debian() { command -v apt-get >/dev/null && grep -q '^ID=debian' /etc/os-release; }
 
-# depends PACKAGE REGEX: the packages matching REGEX that PACKAGE's candidate depends on.
-depends() { LC_ALL=C apt-cache depends "$1" 2>/dev/null | sed -nE "s/^ *\|?Depends: ($2)$/\1/p"; }
+build_user() { make -s -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"; }
+
+# depends REGEX PACKAGE...: the packages matching REGEX that the candidates of PACKAGE depend on.
+# Some images turn apt's own index of its lists off, which makes each question take a second.
+depends() {
+	local regex=$1
+	shift
+	mkdir -p "$cache"
+	LC_ALL=C apt-cache -o Dir::Cache::pkgcache="$cache/pkgcache.bin" depends "$@" 2> /dev/null |
+		sed -nE "s/^ *\|?Depends: ($regex)$/\1/p"
+}
 
 # fetch DIR PACKAGE...: unpack packages into DIR without installing them. DIR appears whole or not at all.
 fetch() {
