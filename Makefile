@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# 'make help' lists the targets and their variables.
+
+PREFIX ?= /usr/local
+kdir := $(or $(KDIR),/lib/modules/$(shell uname -r)/build)
+user := $(CURDIR)/build/user
+kbuild = $(MAKE) -C $(kdir) M=$(CURDIR)/driver
+
+all: modules user
+
+modules:
+	@test -e $(kdir)/Makefile || { \
+		echo "no kernel headers in $(kdir): install them, or give KDIR="; exit 1; }
+	$(kbuild) modules
+
+modules_install: modules
+	$(kbuild) modules_install $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR))
+
+user:
+	$(MAKE) -C userspace O=$(user)
+
+install: modules_install
+	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
+
+# Command-line variables reach these scripts through the environment.
+run test test-broken:
+	@selftests/vm/$@
+
+clean:
+	rm -rf build
+	$(if $(wildcard $(kdir)/Makefile),$(kbuild) clean)
+
+define help
+Targets:
+  all              modules and user (default)
+  modules          driver/pindrop.ko and driver/pindrop_edu.ko, for KDIR
+  modules_install  and install them
+  user             the library and the command, in build/user
+  install          modules, library, command, header, man pages, udev rule
+  run              build, boot a guest with a DMA device, run 'pindrop demo'
+  test             build, boot a guest per lane, run the tests in it
+  test-broken      leave out each protection in driver/BREAKS: a test must fail
+  clean            what was built; downloads stay in ~/.cache/pindrop
+Building and installing:
+  KDIR=            kernel build directory; the running kernel's without it
+  DESTDIR= PREFIX= where to install: under DESTDIR, PREFIX=$(PREFIX)
+Testing:
+  KERNEL=          6.1 or 6.12; without it both
+  TESTS="…"        only programs that begin with one of these prefixes
+  ENGINE=          edu
+  IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
+                   every kernel, and off on the newest
+  BREAK="…"        leave out protections, by their names in driver/BREAKS
+  REPEAT=          run the programs this many times
+  TIMEOUT=         seconds for one guest (600; for run, 120)
+run and test on a system that is not Debian, or with a kernel of your own:
+  KERNEL_IMAGE=    bzImage, with KDIR= its build directory
+  KSFT=            kernel source tree, for its kselftest
+  BUSYBOX=         static busybox for the guest
+endef
+
+help:
+	$(info $(help))
+	@:
+
+.PHONY: all modules modules_install user install run test test-broken clean help
