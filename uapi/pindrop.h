@@ -270,7 +270,7 @@ enum pindrop_op {
 #define PINDROP_DEVMEM 0xffffffffu
 
 /**
- * struct pindrop_job - one job, element of SUBMIT's array
+ * struct pindrop_job_desc - one job, element of SUBMIT's array
  * @op: enum pindrop_op (-EOPNOTSUPP if unknown)
  * @flags: must be 0 (-EOPNOTSUPP)
  * @src: handle to read from, or PINDROP_DEVMEM
@@ -286,7 +286,7 @@ enum pindrop_op {
  * memory is leased to the context that first names it until that context
  * ends, and is zeroed before: -EBUSY for the others.
  */
-struct pindrop_job {
+struct pindrop_job_desc {
 	__u32 op;
 	__u32 flags;
 	__u32 src;
@@ -301,7 +301,7 @@ struct pindrop_job {
  * struct pindrop_submit - PINDROP_IOC_SUBMIT: queue jobs, all or none
  * @size: sizeof(struct pindrop_submit)
  * @flags: must be 0 (-EOPNOTSUPP)
- * @jobs: address of an array of struct pindrop_job
+ * @jobs: address of an array of struct pindrop_job_desc
  * @count: its elements, 1 (-EINVAL) to INFO's out_max_jobs (-EDQUOT)
  * @channel: below INFO's out_channels (-EINVAL)
  * @in_fence: reserved for a sync_file to wait for; must be 0
