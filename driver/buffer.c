@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Driver memory: pages of the page allocator, mapped once for the device,
+ * named by a handle, and freed when handle, mappings and jobs are all gone.
+ */
+#include "pindrop.h"
+
+#include <linux/dma-direct.h>
+#include <linux/dma-mapping.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+
+/* Largest chunk asked for: what a huge mapping needs, no more. */
+#define BUF_MAX_ORDER (PMD_SHIFT - PAGE_SHIFT)
+
+static bool buf_translated(struct pindrop_dev *dev)
+{
+	return dev->iommu == PINDROP_IOMMU_STRICT ||
+	       dev->iommu == PINDROP_IOMMU_LAZY;
+}
+
+/*
+ * Whether the device can address the pages. What it cannot would be bounced,
+ * or refused with a warning: found out before anything is mapped.
+ */
+static bool buf_reachable(struct pindrop_dev *dev, struct page *page,
+			  unsigned int order)
+{
+	struct device *parent = dev->parent;
+	u64 mask = min_not_zero(dma_get_mask(parent), parent->bus_dma_limit);
+	u64 size = PAGE_SIZE << order;
+
+	return phys_to_dma(parent, page_to_phys(page)) + size - 1 <= mask;
+}
+
+/* Where to look for pages, best first; the last one is 0. */
+static const gfp_t buf_zones[] = { GFP_DMA32, GFP_DMA, 0 };
+
+static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order)
+{
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
+	bool translated = buf_translated(dev);
+	const gfp_t *zone = buf_zones;
+	gfp_t where = 0;
+	struct page *page;
+
+	/* A large chunk is a wish: do not push others out of memory for it. */
+	gfp |= order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
+	for (;;) {
+		page = alloc_pages_node(dev_to_node(dev->parent), gfp | where,
+					order);
+		if (page && (translated || buf_reachable(dev, page, order)))
+			return page;
+		if (page)
+			__free_pages(page, order);
+		where = *zone++;
+		if (translated || !where)
+			return NULL;
+	}
+}
+
+/* Largest chunks first; each page then stands alone, with a count of its own. */
+static int buf_alloc_pages(struct pindrop_buf *buf)
+{
+	size_t max = dma_max_mapping_size(buf->dev->parent);
+	unsigned long have = 0, i, left;
+	unsigned int order = BUF_MAX_ORDER;
+	struct page *page;
+
+	buf->pages = kvcalloc(buf->npages, sizeof(*buf->pages),
+			      GFP_KERNEL_ACCOUNT);
+	if (!buf->pages)
+		return -ENOMEM;
+	while (have < buf->npages) {
+		left = buf->npages - have;
+		order = min_t(unsigned int, order, ilog2(left));
+		while (order && (PAGE_SIZE << order) > max)
+			order--;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		page = buf_alloc_chunk(buf->dev, order);
+		if (!page && !order)
+			return -ENOMEM;
+		if (!page) {
+			order--;
+			continue;
+		}
+		if (order)
+			split_page(page, order);
+		for (i = 0; i < 1UL << order; i++)
+			buf->pages[have++] = page + i;
+		cond_resched();
+	}
+	return 0;
+}
+
+static bool buf_needs_sync(struct pindrop_buf *buf)
+{
+	struct device *parent = buf->dev->parent;
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_dma_sg(&buf->sgt, sg, i)
+		if (dma_need_sync(parent, sg_dma_address(sg)))
+			return true;
+	return false;
+}
+
+static int buf_map_pages(struct pindrop_buf *buf)
+{
+	struct device *parent = buf->dev->parent;
+	int err;
+
+	err = buf_alloc_pages(buf);
+	if (err)
+		return err;
+	err = sg_alloc_table_from_pages_segment(&buf->sgt, buf->pages,
+						buf->npages, 0, buf->bytes,
+						dma_get_max_seg_size(parent),
+						GFP_KERNEL);
+	if (err)
+		return err;
+	err = dma_map_sgtable(parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
+	if (err)
+		return -ENOMEM;
+	buf->need_sync = buf_needs_sync(buf);
+	return 0;
+}
+
+/* The page list of coherent memory is only for mapping it to user space. */
+static int buf_list_coherent(struct pindrop_buf *buf, dma_addr_t dma)
+{
+	struct sg_table pages = {};
+	struct sg_page_iter iter;
+	unsigned long n = 0;
+	int err;
+
+	err = dma_get_sgtable(buf->dev->parent, &pages, buf->cpu, dma,
+			      buf->bytes);
+	if (err)
+		return err;
+	for_each_sgtable_page(&pages, &iter, 0)
+		if (n < buf->npages)
+			buf->pages[n++] = sg_page_iter_page(&iter);
+	sg_free_table(&pages);
+	return n == buf->npages ? 0 : -EINVAL;
+}
+
+static int buf_map_coherent(struct pindrop_buf *buf)
+{
+	struct device *parent = buf->dev->parent;
+	dma_addr_t dma;
+	int err;
+
+	buf->pages = kvcalloc(buf->npages, sizeof(*buf->pages),
+			      GFP_KERNEL_ACCOUNT);
+	if (!buf->pages)
+		return -ENOMEM;
+	err = sg_alloc_table(&buf->sgt, 1, GFP_KERNEL);
+	if (err)
+		return err;
+	buf->cpu = dma_alloc_coherent(parent, buf->bytes, &dma,
+				      GFP_KERNEL | __GFP_NOWARN);
+	if (!buf->cpu)
+		return -ENOMEM;
+	sg_dma_address(buf->sgt.sgl) = dma;
+	sg_dma_len(buf->sgt.sgl) = buf->bytes;
+	buf->sgt.nents = 1;
+	err = buf_list_coherent(buf, dma);
+	if (err) {
+		dma_free_coherent(parent, buf->bytes, buf->cpu, dma);
+		buf->cpu = NULL;
+	}
+	return err;
+}
+
+/* Idempotent; whoever clears the flag does it. */
+static void buf_unmap_dma(struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = buf->dev;
+
+	if (!atomic_xchg(&buf->mapped, 0))
+		return;
+	trace_pindrop_buf_unmap_dma(buf, buf->npages);
+	spin_lock(&dev->bufs_lock);
+	list_del(&buf->node);
+	spin_unlock(&dev->bufs_lock);
+	if (!buf->cpu)
+		dma_unmap_sgtable(dev->parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
+	else if (!atomic_read(&buf->lost))
+		dma_free_coherent(dev->parent, buf->bytes, buf->cpu,
+				  sg_dma_address(buf->sgt.sgl));
+	/* Removal goes on when it has seen the last one. */
+	if (atomic_dec_and_test(&dev->nmapped))
+		wake_up_all(&dev->quiet);
+}
+
+/* May run under mmap_lock, in exit_mmap() and in the release hook. */
+static void buf_free(struct kref *ref)
+{
+	struct pindrop_buf *buf = container_of(ref, struct pindrop_buf, ref);
+	struct pindrop_dev *dev = buf->dev;
+	unsigned long i;
+
+	buf_unmap_dma(buf);
+	trace_pindrop_buf_free(buf, buf->bytes);
+	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT))
+		for (i = 0; i < buf->npages && buf->pages[i]; i++)
+			__free_page(buf->pages[i]);
+	kvfree(buf->pages);
+	if (buf->offset)
+		__free_iova(&dev->offsets, buf->offset);
+	atomic64_dec(&dev->stats.buffers);
+	atomic64_sub(buf->bytes, &dev->stats.bytes);
+	/* Without job references jobs still read these; only the pages go. */
+	if (!PINDROP_BROKEN(jobref)) {
+		sg_free_table(&buf->sgt);
+		kfree_rcu(buf, rcu);
+	}
+	put_device(&dev->dev);
+}
+
+/**
+ * pindrop_buf_put() - drop a reference
+ * @buf: the buffer
+ *
+ * Context: any process context, under mmap_lock too; no spinlock held.
+ */
+void pindrop_buf_put(struct pindrop_buf *buf)
+{
+	kref_put(&buf->ref, buf_free);
+}
+
+static void buf_trace(struct pindrop_buf *buf)
+{
+	unsigned long i, n;
+
+	trace_pindrop_buf_alloc(buf);
+	if (!trace_pindrop_buf_pages_enabled())
+		return;
+	for (i = 0; i < buf->npages; i += n) {
+		unsigned long pfn = page_to_pfn(buf->pages[i]);
+
+		for (n = 1; i + n < buf->npages; n++)
+			if (page_to_pfn(buf->pages[i + n]) != pfn + n)
+				break;
+		trace_pindrop_buf_pages(buf, i, pfn, n);
+	}
+}
+
+static int buf_map(struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = buf->dev;
+	int err;
+
+	/*
+	 * Counted first, and only then a look at the flag: removal, which sets
+	 * it and then waits for the count, has this one mapped or refused.
+	 */
+	atomic_inc(&dev->nmapped);
+	smp_mb__after_atomic(); /* pairs with synchronize_srcu() in removal */
+	if (READ_ONCE(dev->gone))
+		err = -ENODEV;
+	else if (buf->flags & PINDROP_ALLOC_COHERENT)
+		err = buf_map_coherent(buf);
+	else
+		err = buf_map_pages(buf);
+	if (err) {
+		if (atomic_dec_and_test(&dev->nmapped))
+			wake_up_all(&dev->quiet);
+		return err;
+	}
+	atomic_set(&buf->mapped, 1);
+	spin_lock(&dev->bufs_lock);
+	list_add_tail(&buf->node, &dev->bufs);
+	spin_unlock(&dev->bufs_lock);
+	if ((buf->flags & PINDROP_ALLOC_CONTIG) && buf->sgt.nents != 1)
+		return -ENOMEM;
+	return 0;
+}
+
+/**
+ * pindrop_buf_alloc() - allocate memory and map it for the device
+ * @ctx: for whom; open
+ * @bytes: a multiple of the page size
+ * @flags: enum pindrop_alloc_flags, checked
+ *
+ * Context: a user process; long; no lock held, not inside the gate.
+ * Return: a buffer without a handle, or ERR_PTR(): -ENOMEM, -EINTR (killed),
+ * -ENODEV.
+ */
+struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
+				      u32 flags)
+{
+	struct pindrop_dev *dev = ctx->dev;
+	struct pindrop_buf *buf;
+	int err;
+
+	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&buf->ref); /* the handle's */
+	buf->dev = dev;
+	get_device(&dev->dev);
+	buf->id = atomic64_inc_return(&dev->ids);
+	buf->ctx_id = ctx->id;
+	buf->flags = flags;
+	buf->bytes = bytes;
+	buf->npages = bytes >> PAGE_SHIFT;
+	INIT_LIST_HEAD(&buf->node);
+	atomic64_inc(&dev->stats.buffers);
+	atomic64_add(bytes, &dev->stats.bytes);
+
+	buf->offset = alloc_iova(&dev->offsets, buf->npages,
+				 PINDROP_LAST_PGOFF, false);
+	err = buf->offset ? buf_map(buf) : -ENOMEM;
+	if (err) {
+		pindrop_buf_put(buf);
+		return ERR_PTR(err);
+	}
+	return buf;
+}
+
+/**
+ * pindrop_buf_publish() - give a buffer its handle
+ * @ctx: the context
+ * @buf: the buffer; its reference becomes the handle's, or is dropped
+ * @handle: the handle
+ *
+ * Context: a user process; may sleep.
+ * Return: 0, or -EDQUOT, -ENOMEM, -EOWNERDEAD, -ENODEV.
+ */
+int pindrop_buf_publish(struct pindrop_ctx *ctx, struct pindrop_buf *buf,
+			u32 *handle)
+{
+	int err = -EDQUOT;
+
+	kref_get(&buf->ref); /* ours: a guessed handle may be freed at once */
+	if (atomic_inc_return(&ctx->nhandles) <= PINDROP_MAX_HANDLES)
+		err = xa_alloc_cyclic(&ctx->handles, handle, buf,
+				      XA_LIMIT(1, PINDROP_DEVMEM - 1),
+				      &ctx->next_handle, GFP_KERNEL_ACCOUNT);
+	if (err < 0) {
+		atomic_dec(&ctx->nhandles);
+		pindrop_buf_put(buf);
+		goto out;
+	}
+	WRITE_ONCE(buf->handle, *handle);
+	buf_trace(buf);
+
+	/* Pairs with pindrop_ctx_kill(): it finds the handle, or we its state. */
+	smp_mb();
+	err = pindrop_ctx_dead_errno(ctx);
+	if (err)
+		pindrop_buf_drop_handle(ctx, *handle);
+out:
+	pindrop_buf_put(buf);
+	return err;
+}
+
+/**
+ * pindrop_buf_drop_handle() - drop a handle and its reference
+ * @ctx: the context
+ * @handle: the handle
+ *
+ * Context: process context, no spinlock held.
+ * Return: 0, or -ENOENT.
+ */
+int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle)
+{
+	struct pindrop_buf *buf = xa_erase(&ctx->handles, handle);
+
+	if (!buf)
+		return -ENOENT;
+	atomic_dec(&ctx->nhandles);
+	pindrop_buf_put(buf);
+	return 0;
+}
+
+/**
+ * pindrop_buf_drop_all() - drop all handles of a dying context
+ * @ctx: the context
+ *
+ * Context: process context, no spinlock held.
+ */
+void pindrop_buf_drop_all(struct pindrop_ctx *ctx)
+{
+	struct pindrop_buf *buf;
+	unsigned long handle;
+
+	xa_for_each(&ctx->handles, handle, buf)
+		pindrop_buf_drop_handle(ctx, handle);
+}
+
+/**
+ * pindrop_buf_get_handle() - find a buffer by its handle
+ * @ctx: the context
+ * @handle: the handle
+ *
+ * Context: any.
+ * Return: a reference, or NULL.
+ */
+struct pindrop_buf *pindrop_buf_get_handle(struct pindrop_ctx *ctx, u32 handle)
+{
+	struct pindrop_buf *buf;
+
+	rcu_read_lock();
+	buf = xa_load(&ctx->handles, handle);
+	if (buf && !kref_get_unless_zero(&buf->ref))
+		buf = NULL;
+	rcu_read_unlock();
+	return buf;
+}
+
+/**
+ * pindrop_buf_unmap_all() - take all buffers from a device that goes
+ * @dev: the device; the gate is shut
+ *
+ * Context: sleeps until those who are freeing a buffer, or were allocating
+ * one, are done with it: that needs nobody's help and no hardware.
+ */
+void pindrop_buf_unmap_all(struct pindrop_dev *dev)
+{
+	struct pindrop_buf *buf, *found;
+
+	do {
+		found = NULL;
+		spin_lock(&dev->bufs_lock);
+		list_for_each_entry(buf, &dev->bufs, node) {
+			if (!kref_get_unless_zero(&buf->ref))
+				continue; /* its last holder unmaps it */
+			found = buf;
+			break;
+		}
+		spin_unlock(&dev->bufs_lock);
+		if (found) {
+			buf_unmap_dma(found);
+			pindrop_buf_put(found);
+		}
+	} while (found || !wait_event_timeout(dev->quiet,
+					      !atomic_read(&dev->nmapped),
+					      msecs_to_jiffies(10)));
+}
+
+/**
+ * pindrop_buf_seek() - put a cursor at a place in a buffer
+ * @cur: the cursor
+ * @buf: the buffer, mapped; the caller keeps a reference while it uses @cur
+ * @offset: bytes, below the buffer's size
+ *
+ * Context: any; takes time with the number of segments.
+ */
+void pindrop_buf_seek(struct pindrop_cursor *cur, struct pindrop_buf *buf,
+		      u64 offset)
+{
+	cur->buf = buf;
+	cur->sg = buf->sgt.sgl;
+	cur->at = 0;
+	cur->offset = 0;
+	pindrop_buf_advance(cur, offset);
+}
+
+/**
+ * pindrop_buf_bus() - where a cursor's place is on the device's bus
+ * @cur: the cursor
+ * @contiguous: bytes that follow it there without a gap
+ *
+ * Context: any.
+ */
+u64 pindrop_buf_bus(const struct pindrop_cursor *cur, u64 *contiguous)
+{
+	*contiguous = sg_dma_len(cur->sg) - cur->at;
+	return sg_dma_address(cur->sg) + cur->at;
+}
+
+/**
+ * pindrop_buf_advance() - move a cursor on
+ * @cur: the cursor
+ * @bytes: at most to the buffer's end
+ *
+ * Context: any.
+ */
+void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes)
+{
+	cur->offset += bytes;
+	cur->at += bytes;
+	while (cur->at >= sg_dma_len(cur->sg) && !sg_is_last(cur->sg)) {
+		cur->at -= sg_dma_len(cur->sg);
+		cur->sg = sg_next(cur->sg);
+	}
+}
+
+/**
+ * pindrop_buf_sync() - hand a range to the CPU or to the device
+ * @buf: the buffer, mapped
+ * @offset: first byte
+ * @length: bytes, within the buffer
+ * @for_cpu: to the CPU, else to the device
+ * @dir: what the device does with it
+ *
+ * Page by page: a range that is contiguous on the bus need not be in memory.
+ *
+ * Context: any; the device is there (gate, or its channel's lock with a piece
+ * on the hardware).
+ */
+void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
+		      bool for_cpu, enum dma_data_direction dir)
+{
+	struct device *parent = buf->dev->parent;
+	struct pindrop_cursor cur;
+	u64 len, room, bus;
+
+	if (!buf->need_sync)
+		return;
+	pindrop_buf_seek(&cur, buf, offset);
+	for (; length; length -= len) {
+		bus = pindrop_buf_bus(&cur, &room);
+		len = min3(length, room,
+			   (u64)PAGE_SIZE - offset_in_page(cur.offset));
+		if (for_cpu)
+			dma_sync_single_for_cpu(parent, bus, len, dir);
+		else
+			dma_sync_single_for_device(parent, bus, len, dir);
+		pindrop_buf_advance(&cur, len);
+	}
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A hardware queue: jobs are cut into pieces, contexts take turns piece by
+ * piece, and only a piece is ever on the hardware.
+ */
+#include "pindrop.h"
+
+#include <linux/jiffies.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+
+/**
+ * pindrop_chan_init() - make a channel ready
+ * @dev: its device
+ * @id: its number
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
+{
+	struct pindrop_chan *chan = &dev->chans[id];
+	unsigned int i;
+
+	chan->dev = dev;
+	chan->id = id;
+	spin_lock_init(&chan->lock);
+	INIT_LIST_HEAD(&chan->runq);
+	INIT_LIST_HEAD(&chan->issued);
+	INIT_LIST_HEAD(&chan->free_pieces);
+	INIT_DELAYED_WORK(&chan->chain, pindrop_chain_work);
+	chan->pieces = kcalloc(dev->limits.depth, sizeof(*chan->pieces),
+			       GFP_KERNEL);
+	if (!chan->pieces)
+		return -ENOMEM;
+	for (i = 0; i < dev->limits.depth; i++) {
+		chan->pieces[i].chan = id;
+		list_add_tail(&chan->pieces[i].node, &chan->free_pieces);
+	}
+	return 0;
+}
+
+/**
+ * pindrop_chan_fini() - free what a channel has
+ * @chan: the channel; zeroed ones do no harm
+ *
+ * Context: may sleep; nothing can reach the channel's hardware any more.
+ */
+void pindrop_chan_fini(struct pindrop_chan *chan)
+{
+	kfree(chan->pieces);
+	chan->pieces = NULL;
+}
+
+/* The next piece of a job; false if the job may not run. */
+static bool piece_fill(struct pindrop_chan *chan, struct pindrop_job *job,
+		       struct pindrop_piece *piece)
+{
+	struct pindrop_dev *dev = chan->dev;
+	u64 len = min_t(u64, job->left, dev->limits.max_piece);
+	u64 room;
+
+	/* The clearing failed: what is in there is somebody else's. */
+	if (job->uses_devmem && !job->zero && !dev->lease_clean)
+		return false;
+
+	piece->job = job;
+	piece->kind = job->kind;
+	piece->aborting = false;
+	piece->src = job->src.at;
+	piece->dst = job->dst.at;
+	if (job->src.buf) {
+		piece->src = pindrop_buf_bus(&job->src, &room);
+		len = min(len, room);
+	}
+	if (job->dst.buf) {
+		piece->dst = pindrop_buf_bus(&job->dst, &room);
+		len = min(len, room);
+	}
+	if (job->zero)
+		piece->src += dev->zero_dma;
+	piece->len = len;
+	piece->dst_offset = job->dst.offset;
+	return true;
+}
+
+static void cursor_advance(struct pindrop_cursor *cur, u64 bytes)
+{
+	if (cur->buf)
+		pindrop_buf_advance(cur, bytes);
+	else
+		cur->at += bytes;
+}
+
+/**
+ * pindrop_piece_progress() - a piece got further and has its time again
+ * @dev: the device
+ * @piece: on the hardware
+ *
+ * Context: in the engine's service op (channel lock held).
+ */
+void pindrop_piece_progress(struct pindrop_dev *dev,
+			    struct pindrop_piece *piece)
+{
+	piece->deadline = jiffies + msecs_to_jiffies(dev->limits.piece_ms);
+}
+EXPORT_SYMBOL_GPL(pindrop_piece_progress);
+
+static int piece_issue(struct pindrop_chan *chan, struct pindrop_piece *piece)
+{
+	struct pindrop_dev *dev = chan->dev;
+	struct pindrop_job *job = piece->job;
+	int err;
+
+	if (job->src.buf)
+		pindrop_buf_sync(job->src.buf, job->src.offset, piece->len,
+				 false, DMA_TO_DEVICE);
+	if (job->dst.buf)
+		pindrop_buf_sync(job->dst.buf, job->dst.offset, piece->len,
+				 false, DMA_FROM_DEVICE);
+	pindrop_piece_progress(dev, piece);
+	trace_pindrop_piece_issue(piece);
+	err = dev->ops->issue(dev->engine, piece);
+	if (err)
+		return err;
+	list_move_tail(&piece->node, &chan->issued);
+	job->pieces++;
+	job->left -= piece->len;
+	cursor_advance(&job->src, piece->len);
+	cursor_advance(&job->dst, piece->len);
+	/* The watchdog; if it is on already, it comes back for this one. */
+	queue_delayed_work(dev->wq, &chan->chain, pindrop_chain_interval(dev));
+	return 0;
+}
+
+/* A job has nothing more to issue; ends it if it has nothing out either. */
+static void job_unqueue(struct pindrop_chan *chan, struct pindrop_queue *queue,
+			struct pindrop_job *job)
+{
+	list_del_init(&job->node);
+	if (list_empty(&queue->jobs))
+		list_del_init(&queue->node);
+	if (!job->pieces)
+		pindrop_job_finish(job, job->error);
+}
+
+/**
+ * pindrop_chan_pump_locked() - give the hardware what it can take
+ * @chan: the channel
+ *
+ * One piece a context, then the next context's turn.
+ *
+ * Context: channel lock held; inside the gate, or called by the engine.
+ */
+void pindrop_chan_pump_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece;
+	struct pindrop_queue *queue;
+	struct pindrop_job *job;
+
+	lockdep_assert_held(&chan->lock);
+	while (chan->state == PINDROP_CHAN_RUN && !list_empty(&chan->runq) &&
+	       !list_empty(&chan->free_pieces)) {
+		queue = list_first_entry(&chan->runq, struct pindrop_queue,
+					 node);
+		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
+		piece = list_first_entry(&chan->free_pieces,
+					 struct pindrop_piece, node);
+		list_move_tail(&queue->node, &chan->runq);
+		if (job->op == PINDROP_OP_COPY && !job->error) {
+			if (!piece_fill(chan, job, piece))
+				job->error = -EIO;
+			else
+				job->error = piece_issue(chan, piece);
+		}
+		if (job->error || !job->left)
+			job_unqueue(chan, queue, job);
+	}
+}
+
+/**
+ * pindrop_piece_done() - the hardware is finished with a piece
+ * @dev: the device
+ * @piece: as given to issue
+ * @status: 0, or -errno if it is not copied
+ *
+ * This is proof: the engine has seen that nothing of @piece is under way.
+ *
+ * Context: in the engine's service op only (channel lock held).
+ */
+void pindrop_piece_done(struct pindrop_dev *dev, struct pindrop_piece *piece,
+			int status)
+{
+	struct pindrop_chan *chan = &dev->chans[piece->chan];
+	struct pindrop_job *job = piece->job;
+
+	lockdep_assert_held(&chan->lock);
+	trace_pindrop_piece_done(piece, status);
+	if (piece->aborting)
+		trace_pindrop_kill_step(chan, job->ctx->id, 2,
+					PINDROP_STEP_PROOF, 1);
+	list_move_tail(&piece->node, &chan->free_pieces);
+	if (job->dst.buf)
+		pindrop_buf_sync(job->dst.buf, piece->dst_offset, piece->len,
+				 true, DMA_FROM_DEVICE);
+	if (status && !job->error)
+		job->error = status;
+	if (--job->pieces)
+		return;
+	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node)) {
+		if (job->zero && !job->error)
+			dev->lease_clean = true;
+		pindrop_job_finish(job, job->error);
+	} else if (job->error) {
+		job_unqueue(chan, &job->ctx->queues[chan->id], job);
+	}
+}
+EXPORT_SYMBOL_GPL(pindrop_piece_done);
+
+/**
+ * pindrop_chan_service_locked() - look at the hardware, go on with what there is
+ * @chan: the channel
+ *
+ * Context: channel lock held; inside the gate, or called by the engine, or
+ * from removal.
+ * Return: as the engine's service op.
+ */
+int pindrop_chan_service_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	int idle;
+
+	lockdep_assert_held(&chan->lock);
+	idle = dev->ops->service(dev->engine, chan->id);
+	if (list_empty(&chan->issued)) {
+		/* Proof, late or not: the channel is as good as new. */
+		chan->state = PINDROP_CHAN_RUN;
+		wake_up_all(&dev->quiet);
+	}
+	pindrop_chan_pump_locked(chan);
+	return idle;
+}
+
+/**
+ * pindrop_service() - the engine's interrupt: something may be finished
+ * @dev: the device
+ * @chan: its channel
+ *
+ * Context: any, hard interrupts included; calls the engine's service op.
+ */
+void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&dev->chans[chan].lock, flags);
+	pindrop_chan_service_locked(&dev->chans[chan]);
+	spin_unlock_irqrestore(&dev->chans[chan].lock, flags);
+}
+EXPORT_SYMBOL_GPL(pindrop_service);
+
+/*
+ * The device's memory belongs to the first who names it, on this channel
+ * only: its order puts the clearing before the first use.
+ */
+static int lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+		      bool *fresh)
+{
+	struct pindrop_dev *dev = chan->dev;
+	int err = 0;
+
+	spin_lock(&dev->lease_lock);
+	*fresh = !dev->lease;
+	if (*fresh) {
+		dev->lease = ctx->id;
+		dev->lease_chan = chan->id;
+		dev->lease_clean = false;
+	} else if (dev->lease != ctx->id || dev->lease_chan != chan->id) {
+		err = -EBUSY;
+	}
+	spin_unlock(&dev->lease_lock);
+	return err;
+}
+
+static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			 struct pindrop_job *job)
+{
+	struct pindrop_queue *queue = &ctx->queues[chan->id];
+
+	lockdep_assert_held(&chan->lock);
+	lockdep_assert_held(&ctx->lock);
+	if (!job->zero) {
+		job->ticket = ++ctx->last_ticket;
+		kref_get(&job->ref); /* ctx::order's */
+		list_add_tail(&job->order, &ctx->order);
+	}
+	kref_get(&ctx->ref); /* the job's, until it is retired */
+	ctx->live++;
+	atomic64_inc(&chan->dev->stats.inflight);
+	if (list_empty(&queue->jobs))
+		list_add_tail(&queue->node, &chan->runq);
+	list_move_tail(&job->node, &queue->jobs);
+	trace_pindrop_job_submit(job, 0);
+}
+
+/**
+ * pindrop_chan_submit() - queue jobs, all or none
+ * @chan: the channel
+ * @ctx: whose
+ * @jobs: pindrop_job::node, in order; taken over if queued. A clearing job may
+ *	come first, and is left on the list if it is not needed
+ * @count: jobs without the clearing one
+ * @first: ticket of the first
+ * @last: ticket of the last
+ *
+ * Context: inside the gate; takes the channel's lock.
+ * Return: 0, or -EOWNERDEAD, -ENODEV, -EIO, -EDQUOT, -EBUSY with nothing
+ * queued.
+ */
+int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			struct list_head *jobs, unsigned int count,
+			u64 *first, u64 *last)
+{
+	struct pindrop_job *job, *next;
+	bool fresh = false;
+	int err;
+
+	spin_lock_irq(&chan->lock);
+	spin_lock(&ctx->lock);
+	/* Pairs with the end of the context: see pindrop_ctx_kill(). */
+	err = pindrop_ctx_dead_errno(ctx);
+	if (!err && chan->state == PINDROP_CHAN_WEDGED)
+		err = -EIO;
+	if (!err && ctx->live + count > PINDROP_MAX_QUEUED)
+		err = -EDQUOT;
+	job = list_first_entry(jobs, struct pindrop_job, node);
+	if (!err && job->zero)
+		err = lease_take(chan, ctx, &fresh);
+	if (err)
+		goto out;
+	*first = ctx->last_ticket + 1;
+	list_for_each_entry_safe(job, next, jobs, node)
+		if (!job->zero || fresh)
+			chan_enqueue(chan, ctx, job);
+	*last = ctx->last_ticket;
+	WRITE_ONCE(ctx->status->page->submitted, ctx->last_ticket);
+out:
+	spin_unlock(&ctx->lock);
+	if (!err)
+		pindrop_chan_pump_locked(chan);
+	spin_unlock_irq(&chan->lock);
+	return err;
+}
+
+/**
+ * pindrop_chan_cancel() - K1: nothing of a context is queued any more
+ * @chan: the channel
+ * @ctx: the context; it has left OPEN
+ * @error: for the jobs
+ *
+ * A job that is half done is cancelled, too; what it has on the hardware is
+ * waited for by the rest of the chain.
+ *
+ * Context: process context; takes the channel's lock.
+ */
+void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			 int error)
+{
+	struct pindrop_queue *queue = &ctx->queues[chan->id];
+	struct pindrop_job *job, *next;
+	unsigned int count = 0;
+
+	spin_lock_irq(&chan->lock);
+	trace_pindrop_kill_step(chan, ctx->id, 0, PINDROP_STEP_START, 0);
+	list_for_each_entry_safe(job, next, &queue->jobs, node) {
+		count++;
+		if (!job->error)
+			job->error = error;
+		job_unqueue(chan, queue, job);
+	}
+	trace_pindrop_kill_step(chan, ctx->id, 1, PINDROP_STEP_START, count);
+	spin_unlock_irq(&chan->lock);
+}

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An open file: binding it to its owner, ending it, waiting for its end,
+ * and what poll() and fdinfo say of it.
+ */
+#include "pindrop.h"
+
+#include <linux/fs.h>
+#include <linux/pid.h>
+#include <linux/poll.h>
+#include <linux/proc_fs.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+
+static const char *const state_names[] = {
+	[PINDROP_STATE_OPEN] = "open",
+	[PINDROP_STATE_DYING] = "dying",
+	[PINDROP_STATE_DRAINED] = "drained",
+	[PINDROP_STATE_LOST] = "lost",
+	[PINDROP_STATE_GONE] = "gone",
+};
+
+static struct pindrop_status *status_create(void)
+{
+	struct pindrop_status *status;
+
+	status = kzalloc(sizeof(*status), GFP_KERNEL_ACCOUNT);
+	if (!status)
+		return NULL;
+	kref_init(&status->ref);
+	status->page = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO,
+						get_order(PINDROP_WINDOW_PAGES
+							  << PAGE_SHIFT));
+	if (!status->page) {
+		kfree(status);
+		return NULL;
+	}
+	return status;
+}
+
+static void status_free(struct kref *ref)
+{
+	struct pindrop_status *status =
+		container_of(ref, struct pindrop_status, ref);
+
+	free_pages((unsigned long)status->page,
+		   get_order(PINDROP_WINDOW_PAGES << PAGE_SHIFT));
+	kfree(status);
+}
+
+/**
+ * pindrop_status_put() - drop a reference to a status window
+ * @status: the window
+ *
+ * Context: any process context, under mmap_lock too; does not sleep.
+ */
+void pindrop_status_put(struct pindrop_status *status)
+{
+	kref_put(&status->ref, status_free);
+}
+
+/* GONE covers the rest: what became of the context no longer matters. */
+static void ctx_set_state_locked(struct pindrop_ctx *ctx, unsigned int state)
+{
+	struct pindrop_window *window = ctx->status->page;
+
+	lockdep_assert_held(&ctx->lock);
+	WRITE_ONCE(ctx->state, state);
+	WRITE_ONCE(window->reason, ctx->reason);
+	if (READ_ONCE(window->state) != PINDROP_STATE_GONE)
+		WRITE_ONCE(window->state, state);
+}
+
+/**
+ * pindrop_ctx_set_gone() - let the window say that the device is gone
+ * @ctx: the context
+ *
+ * Context: process context, takes ctx::lock.
+ */
+void pindrop_ctx_set_gone(struct pindrop_ctx *ctx)
+{
+	spin_lock_irq(&ctx->lock);
+	WRITE_ONCE(ctx->status->page->state, PINDROP_STATE_GONE);
+	spin_unlock_irq(&ctx->lock);
+	wake_up_all(&ctx->wait);
+}
+
+static int pindrop_open(struct inode *inode, struct file *file)
+{
+	struct pindrop_dev *dev =
+		container_of(inode->i_cdev, struct pindrop_dev, cdev);
+	struct pindrop_ctx *ctx;
+	unsigned int i;
+	int err;
+
+	ctx = kzalloc(struct_size(ctx, queues, dev->limits.channels),
+		      GFP_KERNEL_ACCOUNT);
+	if (!ctx)
+		return -ENOMEM;
+	ctx->status = status_create();
+	if (!ctx->status) {
+		kfree(ctx);
+		return -ENOMEM;
+	}
+	kref_init(&ctx->ref); /* the file's */
+	ctx->dev = dev;
+	ctx->id = atomic64_inc_return(&dev->ids);
+	ctx->mapping = file->f_mapping;
+	xa_init_flags(&ctx->handles, XA_FLAGS_ALLOC1);
+	init_waitqueue_head(&ctx->wait);
+	INIT_WORK(&ctx->reap, pindrop_reap_work);
+	spin_lock_init(&ctx->lock);
+	INIT_LIST_HEAD(&ctx->owner_node);
+	INIT_LIST_HEAD(&ctx->order);
+	INIT_LIST_HEAD(&ctx->failed);
+	INIT_LIST_HEAD(&ctx->done);
+	for (i = 0; i < dev->limits.channels; i++) {
+		INIT_LIST_HEAD(&ctx->queues[i].node);
+		INIT_LIST_HEAD(&ctx->queues[i].jobs);
+	}
+
+	/* On the list before the look at the flag: removal sees one or both. */
+	mutex_lock(&dev->lock);
+	err = READ_ONCE(dev->gone) ? -ENODEV : 0;
+	if (!err)
+		list_add_tail(&ctx->dev_node, &dev->ctxs);
+	mutex_unlock(&dev->lock);
+	if (err) {
+		pindrop_status_put(ctx->status);
+		kfree(ctx);
+		return err;
+	}
+	get_device(&dev->dev);
+	atomic64_inc(&dev->stats.contexts);
+	file->private_data = ctx;
+	return nonseekable_open(inode, file);
+}
+
+static void ctx_end_lease(struct pindrop_ctx *ctx)
+{
+	struct pindrop_dev *dev = ctx->dev;
+
+	spin_lock_irq(&dev->lease_lock);
+	if (dev->lease == ctx->id)
+		dev->lease = 0;
+	spin_unlock_irq(&dev->lease_lock);
+}
+
+static void ctx_free(struct kref *ref)
+{
+	struct pindrop_ctx *ctx = container_of(ref, struct pindrop_ctx, ref);
+	struct pindrop_owner *owner = ctx->owner;
+	struct pindrop_dev *dev = ctx->dev;
+	struct pindrop_job *job, *next;
+
+	list_for_each_entry_safe(job, next, &ctx->failed, order)
+		pindrop_job_put(job);
+	ctx_end_lease(ctx);
+	if (owner) {
+		mutex_lock(&owner->lock);
+		list_del(&ctx->owner_node);
+		mutex_unlock(&owner->lock);
+		pindrop_owner_put(owner);
+	}
+	put_pid(ctx->owner_pid);
+	xa_destroy(&ctx->handles);
+	pindrop_status_put(ctx->status);
+	kfree(ctx);
+	atomic64_dec(&dev->stats.contexts);
+	put_device(&dev->dev);
+}
+
+/**
+ * pindrop_ctx_put() - drop a reference
+ * @ctx: the context
+ *
+ * Context: may sleep (owner::lock); no lock but mmap_lock held.
+ */
+void pindrop_ctx_put(struct pindrop_ctx *ctx)
+{
+	kref_put(&ctx->ref, ctx_free);
+}
+
+/**
+ * pindrop_ctx_dead_errno() - why a context takes nothing any more
+ * @ctx: the context
+ *
+ * Context: any.
+ * Return: 0 if it is open, else -ENODEV or -EOWNERDEAD.
+ */
+int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx)
+{
+	if (READ_ONCE(ctx->state) == PINDROP_STATE_OPEN)
+		return READ_ONCE(ctx->dev->gone) ? -ENODEV : 0;
+	return READ_ONCE(ctx->reason) == PINDROP_REASON_OWNER ? -EOWNERDEAD :
+								-ENODEV;
+}
+
+/**
+ * pindrop_ctx_check_owner() - may the caller use what the context has
+ * @ctx: the context
+ *
+ * Context: a user process; any locks.
+ * Return: 0 (also if nobody is bound yet), -EPERM, -EOWNERDEAD, -ENODEV.
+ */
+int pindrop_ctx_check_owner(struct pindrop_ctx *ctx)
+{
+	struct pindrop_owner *owner = READ_ONCE(ctx->owner);
+	int err = pindrop_ctx_dead_errno(ctx);
+
+	if (err || !owner)
+		return err;
+	return owner->mn.mm == current->mm ? 0 : -EPERM;
+}
+
+/**
+ * pindrop_ctx_bind() - make the caller the owner, unless there is one
+ * @ctx: the context
+ *
+ * Context: a user process; takes mmap_lock for write, so no lock may be held.
+ * Return: 0 if the caller is the owner, else -EPERM, -EOWNERDEAD, -ENODEV,
+ * -ENOMEM or -ERESTARTSYS.
+ */
+int pindrop_ctx_bind(struct pindrop_ctx *ctx)
+{
+	struct pindrop_owner *owner;
+	int err;
+
+	if (!current->mm || (current->flags & PF_KTHREAD))
+		return -EPERM;
+	err = pindrop_ctx_check_owner(ctx);
+	if (err || READ_ONCE(ctx->owner))
+		return err;
+
+	owner = pindrop_owner_get();
+	if (IS_ERR(owner))
+		return PTR_ERR(owner);
+	mutex_lock(&owner->lock);
+	if (cmpxchg(&ctx->owner, NULL, owner)) {
+		mutex_unlock(&owner->lock);
+		pindrop_owner_put(owner);
+		return pindrop_ctx_check_owner(ctx);
+	}
+	/* ctx::owner is the reference from here on; ctx_free() drops it. */
+	ctx->owner_pid = get_task_pid(current, PIDTYPE_TGID);
+	list_add_tail(&ctx->owner_node, &owner->ctxs);
+	mutex_unlock(&owner->lock);
+	trace_pindrop_bind(ctx, task_tgid_nr(current));
+	return 0;
+}
+
+/**
+ * pindrop_ctx_settle_locked() - move a dying context on, if it can be
+ * @ctx: the context
+ *
+ * To be called when something that keeps it from its next state has gone.
+ * Who waits for the context is to be woken.
+ *
+ * Context: ctx::lock held.
+ */
+void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx)
+{
+	unsigned int state = ctx->state;
+
+	lockdep_assert_held(&ctx->lock);
+	if (state == PINDROP_STATE_OPEN || !ctx->dropped)
+		return;
+	if (!ctx->live)
+		state = PINDROP_STATE_DRAINED;
+	else if (ctx->live == ctx->lost)
+		state = PINDROP_STATE_LOST;
+	if (state != ctx->state)
+		ctx_set_state_locked(ctx, state);
+}
+
+/**
+ * pindrop_ctx_settled() - is there nothing left to wait for
+ * @ctx: the context
+ *
+ * Context: any.
+ */
+bool pindrop_ctx_settled(struct pindrop_ctx *ctx)
+{
+	/* Pairs with the unlock after the counters were written. */
+	unsigned int state = smp_load_acquire(&ctx->state);
+
+	return state == PINDROP_STATE_DRAINED || state == PINDROP_STATE_LOST;
+}
+
+/**
+ * pindrop_ctx_wait() - wait until a dying context is settled
+ * @ctx: the context; the caller holds a reference
+ * @deadline: end of the wait (jiffies)
+ *
+ * Retires finished jobs itself: the queue that usually does may be busy with
+ * somebody else's kill chain.
+ *
+ * Context: sleeps, uninterruptibly and bounded; no lock held.
+ */
+void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline)
+{
+	long left;
+
+	for (;;) {
+		pindrop_reap(ctx);
+		left = deadline - jiffies;
+		if (pindrop_ctx_settled(ctx) || left <= 0)
+			return;
+		wait_event_timeout(ctx->wait,
+				   pindrop_ctx_settled(ctx) ||
+				   !list_empty_careful(&ctx->done), left);
+	}
+}
+
+/**
+ * pindrop_ctx_kill() - K0 and K1: end a context
+ * @ctx: the context; the caller holds a reference
+ * @reason: enum pindrop_reason; the first one counts
+ *
+ * When it returns nothing of the context is queued, its handles are dropped,
+ * and the rest of the chain has been started for what is on the hardware.
+ *
+ * Context: process context; dev::lock may be held, owner::lock not: the last
+ * reference but the caller's may go. Does not wait.
+ */
+void pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
+{
+	int error = reason == PINDROP_REASON_REMOVE ? -ENODEV : -ECANCELED;
+	struct pindrop_dev *dev = ctx->dev;
+	unsigned int i;
+
+	/*
+	 * K0. Submission reads the state under the channel's lock, which K1
+	 * takes after this: a job is refused there or cancelled here.
+	 */
+	spin_lock_irq(&ctx->lock);
+	if (ctx->state != PINDROP_STATE_OPEN) {
+		spin_unlock_irq(&ctx->lock);
+		return;
+	}
+	ctx->reason = reason;
+	ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
+	spin_unlock_irq(&ctx->lock);
+	trace_pindrop_ctx_kill(ctx);
+
+	for (i = 0; i < dev->limits.channels; i++)
+		pindrop_chan_cancel(&dev->chans[i], ctx, error);
+	pindrop_buf_drop_all(ctx);
+	spin_lock_irq(&ctx->lock);
+	ctx->dropped = true;
+	spin_unlock_irq(&ctx->lock);
+	for (i = 0; i < dev->limits.channels; i++)
+		pindrop_chain_kick(&dev->chans[i]);
+	pindrop_reap(ctx);
+}
+
+/* The last reference to the file is gone; all its mappings are, too. */
+static int pindrop_release(struct inode *inode, struct file *file)
+{
+	struct pindrop_ctx *ctx = file->private_data;
+	struct pindrop_owner *owner = ctx->owner;
+	struct pindrop_dev *dev = ctx->dev;
+	unsigned long deadline = jiffies;
+	bool first;
+
+	trace_pindrop_file_release(ctx);
+	mutex_lock(&dev->lock);
+	list_del(&ctx->dev_node);
+	mutex_unlock(&dev->lock);
+
+	/* Who found it dying already has waited for it, or does. */
+	first = READ_ONCE(ctx->state) == PINDROP_STATE_OPEN;
+	if (owner) {
+		mutex_lock(&owner->lock);
+		deadline = pindrop_owner_deadline_locked(owner);
+		mutex_unlock(&owner->lock);
+	}
+	pindrop_ctx_kill(ctx, PINDROP_REASON_CLOSE);
+	if (first && !PINDROP_BROKEN(wait))
+		pindrop_ctx_wait(ctx, deadline);
+	pindrop_ctx_put(ctx);
+	return 0;
+}
+
+static __poll_t pindrop_poll(struct file *file, struct poll_table_struct *wait)
+{
+	struct pindrop_ctx *ctx = file->private_data;
+	__poll_t mask = 0;
+
+	poll_wait(file, &ctx->wait, wait);
+	if (pindrop_ctx_dead_errno(ctx))
+		mask |= EPOLLERR | EPOLLHUP;
+	if (READ_ONCE(ctx->ticket) > READ_ONCE(ctx->reported))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	return mask;
+}
+
+static u64 ctx_bytes(struct pindrop_ctx *ctx)
+{
+	struct pindrop_buf *buf;
+	unsigned long handle;
+	u64 bytes = 0;
+
+	rcu_read_lock();
+	xa_for_each(&ctx->handles, handle, buf)
+		bytes += buf->bytes;
+	rcu_read_unlock();
+	return bytes;
+}
+
+static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct pindrop_ctx *ctx = file->private_data;
+	struct pindrop_window *w = ctx->status->page;
+	struct pid_namespace *ns = proc_pid_ns(file_inode(m->file)->i_sb);
+	unsigned int live;
+
+	spin_lock_irq(&ctx->lock);
+	live = ctx->live;
+	spin_unlock_irq(&ctx->lock);
+	seq_printf(m, "pindrop-driver:\tpindrop\n");
+	seq_printf(m, "pindrop-engine:\t%s\n", ctx->dev->limits.name);
+	seq_printf(m, "pindrop-pdev:\t%s\n", ctx->dev->parent_name);
+	seq_printf(m, "pindrop-client-id:\t%llu\n", ctx->id);
+	seq_printf(m, "pindrop-state:\t%s\n",
+		   state_names[READ_ONCE(w->state)]);
+	seq_printf(m, "pindrop-owner:\t%d\n",
+		   pid_nr_ns(READ_ONCE(ctx->owner_pid), ns));
+	seq_printf(m, "pindrop-total-memory:\t%llu KiB\n",
+		   ctx_bytes(ctx) >> 10);
+	seq_printf(m, "pindrop-handles:\t%d\n", atomic_read(&ctx->nhandles));
+	seq_printf(m, "pindrop-inflight:\t%u\n", live);
+	seq_printf(m, "pindrop-jobs-done:\t%llu\n", READ_ONCE(w->jobs_done));
+	seq_printf(m, "pindrop-jobs-failed:\t%llu\n",
+		   READ_ONCE(w->jobs_failed));
+	seq_printf(m, "pindrop-jobs-cancelled:\t%llu\n",
+		   READ_ONCE(w->jobs_cancelled));
+}
+
+const struct file_operations pindrop_fops = {
+	.owner = THIS_MODULE,
+	.open = pindrop_open,
+	.release = pindrop_release,
+	.poll = pindrop_poll,
+	.mmap = pindrop_mmap,
+	.unlocked_ioctl = pindrop_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.show_fdinfo = pindrop_show_fdinfo,
+};

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device's life: registration, the gate, the node, the counters in sysfs,
+ * removal; and the module's own beginning and end.
+ */
+#include "pindrop.h"
+
+#include <linux/dma-map-ops.h>
+#include <linux/dma-mapping.h>
+#include <linux/idr.h>
+#include <linux/iommu.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+#define PINDROP_MINORS 256
+
+static dev_t pindrop_devt;
+static DEFINE_IDA(pindrop_minors);
+
+/**
+ * pindrop_enter() - pass the gate: the device stays registered until the exit
+ * @dev: the device
+ * @idx: to be given to pindrop_exit()
+ *
+ * Context: any that may not be under channel locks; does not sleep. Inside,
+ * never wait, copy from or to user space, pin or make a long allocation.
+ * Return: false if the device is gone; then there is no exit to call.
+ */
+bool pindrop_enter(struct pindrop_dev *dev, int *idx)
+{
+	*idx = srcu_read_lock(&dev->gate);
+	if (!READ_ONCE(dev->gone))
+		return true;
+	srcu_read_unlock(&dev->gate, *idx);
+	return false;
+}
+
+/**
+ * pindrop_exit() - leave the gate
+ * @dev: the device
+ * @idx: from pindrop_enter()
+ */
+void pindrop_exit(struct pindrop_dev *dev, int idx)
+{
+	srcu_read_unlock(&dev->gate, idx);
+}
+
+static struct pindrop_dev *to_pindrop_dev(struct device *d)
+{
+	return container_of(d, struct pindrop_dev, dev);
+}
+
+static ssize_t engine_show(struct device *d, struct device_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "%s\n", to_pindrop_dev(d)->limits.name);
+}
+static DEVICE_ATTR_RO(engine);
+
+#define PINDROP_COUNTER(field)                                               \
+	static ssize_t field##_show(struct device *d,                        \
+				    struct device_attribute *attr, char *buf)\
+	{                                                                    \
+		struct pindrop_stats *stats = &to_pindrop_dev(d)->stats;     \
+									     \
+		return sysfs_emit(buf, "%lld\n",                             \
+				  (s64)atomic64_read(&stats->field));        \
+	}                                                                    \
+	static DEVICE_ATTR_RO(field)
+
+PINDROP_COUNTER(contexts);
+PINDROP_COUNTER(buffers);
+PINDROP_COUNTER(bytes);
+PINDROP_COUNTER(inflight);
+PINDROP_COUNTER(pinned);
+PINDROP_COUNTER(quarantined);
+PINDROP_COUNTER(jobs_done);
+PINDROP_COUNTER(jobs_failed);
+PINDROP_COUNTER(jobs_cancelled);
+
+static struct attribute *pindrop_attrs[] = {
+	&dev_attr_engine.attr,	    &dev_attr_contexts.attr,
+	&dev_attr_buffers.attr,	    &dev_attr_bytes.attr,
+	&dev_attr_inflight.attr,    &dev_attr_pinned.attr,
+	&dev_attr_quarantined.attr, &dev_attr_jobs_done.attr,
+	&dev_attr_jobs_failed.attr, &dev_attr_jobs_cancelled.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(pindrop);
+
+/* The last context, buffer and registration are gone. May sleep. */
+static void pindrop_dev_release(struct device *d)
+{
+	struct pindrop_dev *dev = to_pindrop_dev(d);
+
+	put_iova_domain(&dev->offsets);
+	cleanup_srcu_struct(&dev->gate);
+	if (dev->dev.devt)
+		ida_free(&pindrop_minors, MINOR(dev->dev.devt));
+	kfree(dev->chans);
+	kfree(dev);
+}
+
+static struct class pindrop_class = {
+	.name = "pindrop",
+	.dev_groups = pindrop_groups,
+	.dev_release = pindrop_dev_release,
+};
+
+static u32 iommu_kind(struct device *parent)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(parent);
+
+	if (!domain)
+		return PINDROP_IOMMU_NONE;
+	switch (domain->type) {
+	case IOMMU_DOMAIN_IDENTITY:
+		return PINDROP_IOMMU_IDENTITY;
+	case IOMMU_DOMAIN_DMA_FQ:
+		return PINDROP_IOMMU_LAZY;
+	default:
+		return PINDROP_IOMMU_STRICT;
+	}
+}
+
+static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
+{
+	unsigned int i;
+	int minor, err;
+
+	minor = ida_alloc_max(&pindrop_minors, PINDROP_MINORS - 1, GFP_KERNEL);
+	if (minor < 0)
+		return minor;
+	dev->dev.devt = MKDEV(MAJOR(pindrop_devt), minor);
+	err = dev_set_name(&dev->dev, "pindrop%d", minor);
+	if (err)
+		return err;
+
+	/* Ordered: the steps of the chain never overlap on one device. */
+	dev->wq = alloc_ordered_workqueue("%s_chain", WQ_MEM_RECLAIM,
+					  dev_name(&dev->dev));
+	dev->chans = kcalloc(dev->limits.channels, sizeof(*dev->chans),
+			     GFP_KERNEL);
+	if (!dev->wq || !dev->chans)
+		return -ENOMEM;
+	for (i = 0; i < dev->limits.channels; i++) {
+		err = pindrop_chan_init(dev, i);
+		if (err)
+			return err;
+	}
+	if (!dev->limits.devmem)
+		return 0;
+	dev->zero = dma_alloc_coherent(parent, dev->limits.devmem,
+				       &dev->zero_dma, GFP_KERNEL);
+	return dev->zero ? 0 : -ENOMEM;
+}
+
+/* What is bound to the parent: goes when the parent does, proof or not. */
+static void pindrop_dev_fini(struct pindrop_dev *dev)
+{
+	bool quiet = true;
+	unsigned int i;
+
+	for (i = 0; dev->chans && i < dev->limits.channels; i++) {
+		quiet &= list_empty(&dev->chans[i].issued);
+		pindrop_chan_fini(&dev->chans[i]);
+	}
+	/* Unproved, its pages stay: the mapping alone cannot be dropped. */
+	if (dev->zero && quiet)
+		dma_free_coherent(dev->parent, dev->limits.devmem, dev->zero,
+				  dev->zero_dma);
+	dev->zero = NULL;
+	if (dev->wq)
+		destroy_workqueue(dev->wq);
+	dev->wq = NULL;
+}
+
+/**
+ * pindrop_register() - make a device known to user space
+ * @parent: the device that does the DMA, its DMA masks set
+ * @ops: the engine
+ * @limits: its figures; copied
+ * @engine: given back to @ops
+ *
+ * The hardware has been read idle. From here on @ops may be called.
+ *
+ * Context: may sleep.
+ * Return: the device, to be given to pindrop_unregister(), or ERR_PTR():
+ * -ENOMEM, -ENOSPC (256 devices), or what the driver core says.
+ */
+struct pindrop_dev *pindrop_register(struct device *parent,
+				     const struct pindrop_engine_ops *ops,
+				     const struct pindrop_engine_limits *limits,
+				     void *engine)
+{
+	struct pindrop_dev *dev;
+	int err;
+
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	err = init_srcu_struct(&dev->gate);
+	if (err) {
+		kfree(dev);
+		return ERR_PTR(err);
+	}
+	device_initialize(&dev->dev);
+	dev->dev.class = &pindrop_class;
+	dev->dev.parent = parent;
+	dev->parent = parent;
+	strscpy(dev->parent_name, dev_name(parent), sizeof(dev->parent_name));
+	dev->ops = ops;
+	dev->limits = *limits;
+	dev->engine = engine;
+	dev->iommu = iommu_kind(parent);
+	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
+	if (dev_is_dma_coherent(parent))
+		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
+	mutex_init(&dev->lock);
+	INIT_LIST_HEAD(&dev->ctxs);
+	spin_lock_init(&dev->lease_lock);
+	spin_lock_init(&dev->bufs_lock);
+	INIT_LIST_HEAD(&dev->bufs);
+	init_waitqueue_head(&dev->quiet);
+	init_iova_domain(&dev->offsets, PAGE_SIZE, PINDROP_FIRST_PGOFF);
+
+	err = pindrop_dev_init(dev, parent);
+	if (err)
+		goto err_put;
+	cdev_init(&dev->cdev, &pindrop_fops);
+	dev->cdev.owner = THIS_MODULE;
+	err = cdev_device_add(&dev->cdev, &dev->dev);
+	if (err)
+		goto err_put;
+	return dev;
+
+err_put:
+	pindrop_dev_fini(dev);
+	put_device(&dev->dev);
+	return ERR_PTR(err);
+}
+EXPORT_SYMBOL_GPL(pindrop_register);
+
+/**
+ * pindrop_unregister() - take a device away, whoever uses it
+ * @dev: from pindrop_register()
+ *
+ * When it returns no engine op is running or will be called, no DMA mapping
+ * is left, no buffer is mapped in user space. Memory whose jobs could not be
+ * proved over is kept for ever.
+ *
+ * Context: may sleep, for a few of the engine's piece times at most.
+ */
+void pindrop_unregister(struct pindrop_dev *dev)
+{
+	struct pindrop_ctx *ctx;
+
+	cdev_device_del(&dev->cdev, &dev->dev);
+	/* K0 for all. Pairs with the read in pindrop_enter(). */
+	WRITE_ONCE(dev->gone, true);
+	synchronize_srcu(&dev->gate);
+
+	mutex_lock(&dev->lock);
+	list_for_each_entry(ctx, &dev->ctxs, dev_node) {
+		pindrop_zap(ctx);
+		pindrop_ctx_set_gone(ctx);
+		pindrop_ctx_kill(ctx, PINDROP_REASON_REMOVE);
+	}
+	mutex_unlock(&dev->lock);
+
+	pindrop_chain_remove(dev);
+	pindrop_buf_unmap_all(dev);
+	pindrop_dev_fini(dev);
+	put_device(&dev->dev);
+}
+EXPORT_SYMBOL_GPL(pindrop_unregister);
+
+static int __init pindrop_init(void)
+{
+	int err;
+
+	pindrop_reap_wq = alloc_workqueue("pindrop_reap",
+					  WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!pindrop_reap_wq)
+		return -ENOMEM;
+	err = class_register(&pindrop_class);
+	if (err)
+		goto err_wq;
+	err = alloc_chrdev_region(&pindrop_devt, 0, PINDROP_MINORS, "pindrop");
+	if (err)
+		goto err_class;
+	return 0;
+
+err_class:
+	class_unregister(&pindrop_class);
+err_wq:
+	destroy_workqueue(pindrop_reap_wq);
+	return err;
+}
+
+static void __exit pindrop_exit_module(void)
+{
+	/* The last contexts may be on their way out in there. */
+	destroy_workqueue(pindrop_reap_wq);
+	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
+	mmu_notifier_synchronize();
+	rcu_barrier();
+	unregister_chrdev_region(pindrop_devt, PINDROP_MINORS);
+	class_unregister(&pindrop_class);
+	ida_destroy(&pindrop_minors);
+}
+
+module_init(pindrop_init);
+module_exit(pindrop_exit_module);
+MODULE_DESCRIPTION("DMA memory and DMA jobs for user space");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a piece of hardware has to provide, and all that it ever sees. An
+ * engine knows no mm, no vma and no file; the core knows no hardware.
+ */
+#ifndef PINDROP_ENGINE_H
+#define PINDROP_ENGINE_H
+
+#include <linux/device.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct pindrop_dev;
+struct pindrop_job;
+
+/**
+ * enum pindrop_piece_kind - direction of a piece
+ * @PINDROP_PIECE_MEM_TO_MEM: both addresses are bus addresses
+ * @PINDROP_PIECE_MEM_TO_DEV: @dst is an offset into the device's memory
+ * @PINDROP_PIECE_DEV_TO_MEM: @src is an offset into the device's memory
+ */
+enum pindrop_piece_kind {
+	PINDROP_PIECE_MEM_TO_MEM,
+	PINDROP_PIECE_MEM_TO_DEV,
+	PINDROP_PIECE_DEV_TO_MEM,
+};
+
+/**
+ * struct pindrop_piece - what the hardware does in one go
+ * @kind: direction
+ * @chan: the channel it is issued on
+ * @src: bus address, or offset into the device's memory
+ * @dst: the same
+ * @len: bytes; within the engine's limits, not 0
+ * @engine_data: the engine's own, from issue to done
+ * @node: core: chan::issued or chan::free_pieces
+ * @job: core: what it is a part of; the piece keeps the job from retiring
+ * @dst_offset: core: first byte in the job's destination
+ * @deadline: core: when it is late (jiffies)
+ * @aborting: core: abort was called for it
+ */
+struct pindrop_piece {
+	enum pindrop_piece_kind kind;
+	unsigned int chan;
+	u64 src;
+	u64 dst;
+	u32 len;
+	unsigned long engine_data;
+
+	struct list_head node;
+	struct pindrop_job *job;
+	u64 dst_offset;
+	unsigned long deadline;
+	bool aborting;
+};
+
+/**
+ * struct pindrop_engine_limits - what the hardware can do
+ * @name: short name, at most 15 characters
+ * @caps: PINDROP_CAP_*_TO_* of enum pindrop_cap
+ * @channels: queues
+ * @depth: pieces that one queue works on at a time
+ * @align: of addresses and lengths, a power of two
+ * @max_piece: bytes of one piece
+ * @piece_ms: within this time a piece is finished or makes progress (see
+ *	pindrop_piece_progress()), or the hardware hangs
+ * @dma_bits: address bits
+ * @devmem: bytes of device memory that jobs may name
+ */
+struct pindrop_engine_limits {
+	const char *name;
+	u64 caps;
+	unsigned int channels;
+	unsigned int depth;
+	unsigned int align;
+	u32 max_piece;
+	unsigned int piece_ms;
+	unsigned int dma_bits;
+	u32 devmem;
+};
+
+/**
+ * struct pindrop_engine_ops - the hardware's side of the contract
+ * @issue: start @piece. Its addresses are used from here until @service has
+ *	reported it done, and never after. 0, or -errno with nothing started
+ * @service: look at the hardware as an interrupt would: go on with what is
+ *	half done, call pindrop_piece_done() for each piece that the hardware
+ *	has been seen to be finished with. Returns 1 if the channel was read
+ *	idle (then no piece of it is left), 0 if busy, -ENODEV if the device
+ *	does not answer (all-ones is never proof of anything)
+ * @abort: start nothing more for @piece; it is still reported by @service,
+ *	with -ECANCELED if it did not get to its end. Optional
+ * @cut: let no access of the device reach memory any more, wait for those
+ *	under way; interrupts may stop too. May sleep
+ *
+ * All but @cut are called with the channel's lock held and interrupts off,
+ * from registration until pindrop_unregister() returns, and never after.
+ */
+struct pindrop_engine_ops {
+	int (*issue)(void *engine, struct pindrop_piece *piece);
+	int (*service)(void *engine, unsigned int chan);
+	void (*abort)(void *engine, struct pindrop_piece *piece);
+	void (*cut)(void *engine);
+};
+
+struct pindrop_dev *pindrop_register(struct device *parent,
+				     const struct pindrop_engine_ops *ops,
+				     const struct pindrop_engine_limits *limits,
+				     void *engine);
+void pindrop_unregister(struct pindrop_dev *dev);
+void pindrop_service(struct pindrop_dev *dev, unsigned int chan);
+void pindrop_piece_progress(struct pindrop_dev *dev,
+			    struct pindrop_piece *piece);
+void pindrop_piece_done(struct pindrop_dev *dev, struct pindrop_piece *piece,
+			int status);
+
+#endif /* PINDROP_ENGINE_H */

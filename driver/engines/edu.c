@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * QEMU's educational PCI device, 1234:11e8 (docs/specs/edu.rst).
+ *
+ * One DMA at a time between memory and 4 KiB of its own at 0x40000, done at
+ * once 100 ms after it was asked for. It cannot be stopped: with bus master
+ * off the transfer is dropped when its time comes. What it cannot address it
+ * clamps silently, so the DMA mask is what keeps memory safe.
+ *
+ * The last byte of its memory is never touched: some versions end the machine
+ * on a transfer that does.
+ */
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iopoll.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/random.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "../compat.h"
+#include "../engine.h"
+#include "../../uapi/pindrop.h"
+
+#define EDU_VENDOR 0x1234
+#define EDU_DEVICE 0x11e8
+
+#define EDU_ID 0x00
+#define EDU_ID_MASK 0xff
+#define EDU_ID_VALUE 0xed
+#define EDU_IRQ_STATUS 0x24
+#define EDU_IRQ_ACK 0x64
+#define EDU_DMA_SRC 0x80
+#define EDU_DMA_DST 0x88
+#define EDU_DMA_LEN 0x90
+#define EDU_DMA_CMD 0x98
+#define EDU_CMD_RUN BIT(0)
+#define EDU_CMD_TO_MEM BIT(1)
+#define EDU_CMD_IRQ BIT(2)
+
+/* Device memory: ours for both phases of a copy, then the users'. */
+#define EDU_SCRATCH 0x40000
+#define EDU_SCRATCH_LEN 2048
+#define EDU_USER 0x40800
+#define EDU_USER_LEN 2047
+
+/* 100 ms a DMA; the rest is for a busy host. */
+#define EDU_PIECE_MS 300
+#define EDU_SAFE_BITS 28
+
+static unsigned int dma_bits = EDU_SAFE_BITS;
+module_param(dma_bits, uint, 0444);
+MODULE_PARM_DESC(dma_bits,
+		 "address bits that the device claims to drive (28 to 64); tried out, 28 where it is not so");
+
+/**
+ * struct edu - one card
+ * @pdev: its PCI device
+ * @regs: BAR 0
+ * @pd: the core's
+ * @piece: on the hardware, or NULL; like @phase2 under the channel's lock
+ * @phase2: the piece's second DMA is still to be started
+ * @stop: ... but must not be
+ */
+struct edu {
+	struct pci_dev *pdev;
+	void __iomem *regs;
+	struct pindrop_dev *pd;
+	struct pindrop_piece *piece;
+	bool phase2;
+	bool stop;
+};
+
+static void edu_start(struct edu *edu, u64 src, u64 dst, u32 len, u32 cmd)
+{
+	writeq(src, edu->regs + EDU_DMA_SRC);
+	writeq(dst, edu->regs + EDU_DMA_DST);
+	writeq(len, edu->regs + EDU_DMA_LEN);
+	/* Memory is written before the device is told: writeq() orders. */
+	writeq(cmd | EDU_CMD_RUN, edu->regs + EDU_DMA_CMD);
+}
+
+static int edu_idle(struct edu *edu)
+{
+	u64 cmd = readq(edu->regs + EDU_DMA_CMD);
+
+	if (cmd == ~0ULL)
+		return -ENODEV;
+	return !(cmd & EDU_CMD_RUN);
+}
+
+static int edu_issue(void *engine, struct pindrop_piece *piece)
+{
+	struct edu *edu = engine;
+
+	edu->piece = piece;
+	edu->phase2 = piece->kind == PINDROP_PIECE_MEM_TO_MEM;
+	edu->stop = false;
+	switch (piece->kind) {
+	case PINDROP_PIECE_MEM_TO_MEM:
+		edu_start(edu, piece->src, EDU_SCRATCH, piece->len,
+			  EDU_CMD_IRQ);
+		break;
+	case PINDROP_PIECE_MEM_TO_DEV:
+		edu_start(edu, piece->src, EDU_USER + piece->dst, piece->len,
+			  EDU_CMD_IRQ);
+		break;
+	case PINDROP_PIECE_DEV_TO_MEM:
+		edu_start(edu, EDU_USER + piece->src, piece->dst, piece->len,
+			  EDU_CMD_IRQ | EDU_CMD_TO_MEM);
+		break;
+	}
+	return 0;
+}
+
+static int edu_service(void *engine, unsigned int chan)
+{
+	struct edu *edu = engine;
+	struct pindrop_piece *piece = edu->piece;
+	int idle = edu_idle(edu);
+
+	if (idle <= 0 || !piece)
+		return idle;
+	if (edu->phase2 && !edu->stop) {
+		edu->phase2 = false;
+		pindrop_piece_progress(edu->pd, piece);
+		edu_start(edu, EDU_SCRATCH, piece->dst, piece->len,
+			  EDU_CMD_IRQ | EDU_CMD_TO_MEM);
+		return 0;
+	}
+	edu->piece = NULL;
+	pindrop_piece_done(edu->pd, piece, edu->phase2 ? -ECANCELED : 0);
+	return 1;
+}
+
+/* A DMA that was started runs to its end; the second one need not start. */
+static void edu_abort(void *engine, struct pindrop_piece *piece)
+{
+	struct edu *edu = engine;
+
+	edu->stop = true;
+}
+
+static void edu_cut(void *engine)
+{
+	struct edu *edu = engine;
+
+	pci_clear_master(edu->pdev);
+	pci_wait_for_pending_transaction(edu->pdev);
+}
+
+static const struct pindrop_engine_ops edu_ops = {
+	.issue = edu_issue,
+	.service = edu_service,
+	.abort = edu_abort,
+	.cut = edu_cut,
+};
+
+static irqreturn_t edu_interrupt(int irq, void *data)
+{
+	struct edu *edu = data;
+	u32 status = readl(edu->regs + EDU_IRQ_STATUS);
+
+	if (!status || status == ~0U)
+		return IRQ_NONE;
+	writel(status, edu->regs + EDU_IRQ_ACK);
+	pindrop_service(edu->pd, 0);
+	return IRQ_HANDLED;
+}
+
+static int edu_wait_idle(struct edu *edu)
+{
+	int idle, err;
+
+	err = read_poll_timeout(edu_idle, idle, idle, 1000,
+				EDU_PIECE_MS * 1000, false, edu);
+	return err ?: min(idle, 0);
+}
+
+/* One DMA without interrupt, before the core has the device. */
+static int edu_copy_now(struct edu *edu, u64 src, u64 dst, u32 len, u32 cmd)
+{
+	edu_start(edu, src, dst, len, cmd);
+	return edu_wait_idle(edu);
+}
+
+/* Whether the device reads the address that it is given. */
+static bool edu_reads_back(struct edu *edu, dma_addr_t high, dma_addr_t low,
+			   u32 len)
+{
+	return !edu_copy_now(edu, high, EDU_SCRATCH, len, 0) &&
+	       !edu_copy_now(edu, EDU_SCRATCH, low, len, EDU_CMD_TO_MEM);
+}
+
+#define EDU_PROBE_LEN 64
+
+/*
+ * Tries a claim of more than 28 bits out: lets the device read a random
+ * pattern from above 256 MiB, which harms nothing if it reads elsewhere, and
+ * write it to a place that it surely reaches.
+ */
+static bool edu_claim_holds(struct edu *edu, unsigned int bits)
+{
+	struct device *dev = &edu->pdev->dev;
+	dma_addr_t low_dma, high_dma;
+	bool holds = false;
+	struct page *page;
+	void *low, *high;
+
+	low = dma_alloc_coherent(dev, EDU_PROBE_LEN, &low_dma, GFP_KERNEL);
+	if (!low)
+		return false;
+	if (dma_set_mask(dev, DMA_BIT_MASK(bits)))
+		goto out_low;
+	page = alloc_page(GFP_KERNEL | (bits <= 32 ? GFP_DMA32 : 0));
+	if (!page)
+		goto out_low;
+	high = page_address(page);
+	get_random_bytes(high, EDU_PROBE_LEN);
+	high_dma = dma_map_single(dev, high, EDU_PROBE_LEN, DMA_TO_DEVICE);
+	if (dma_mapping_error(dev, high_dma))
+		goto out_page;
+	if (high_dma >= SZ_256M &&
+	    edu_reads_back(edu, high_dma, low_dma, EDU_PROBE_LEN))
+		holds = !memcmp(low, high, EDU_PROBE_LEN);
+	dma_unmap_single(dev, high_dma, EDU_PROBE_LEN, DMA_TO_DEVICE);
+out_page:
+	__free_page(page);
+out_low:
+	dma_free_coherent(dev, EDU_PROBE_LEN, low, low_dma);
+	return holds;
+}
+
+static int edu_set_mask(struct edu *edu, unsigned int *bits)
+{
+	struct device *dev = &edu->pdev->dev;
+	int err;
+
+	*bits = EDU_SAFE_BITS;
+	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(EDU_SAFE_BITS));
+	if (err)
+		return err;
+	dma_set_max_seg_size(dev, UINT_MAX);
+	if (dma_bits <= EDU_SAFE_BITS || dma_bits > 64)
+		return 0;
+	if (edu_claim_holds(edu, dma_bits))
+		*bits = dma_bits;
+	else
+		dev_warn(dev, "does not drive %u address bits, using %u\n",
+			 dma_bits, EDU_SAFE_BITS);
+	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(*bits));
+}
+
+static int edu_start_up(struct edu *edu)
+{
+	struct pindrop_engine_limits limits = {
+		.name = "edu",
+		.caps = PINDROP_CAP_MEM_TO_MEM | PINDROP_CAP_MEM_TO_DEV |
+			PINDROP_CAP_DEV_TO_MEM,
+		.channels = 1,
+		.depth = 1,
+		.align = 1,
+		.max_piece = EDU_SCRATCH_LEN,
+		.piece_ms = EDU_PIECE_MS,
+		.devmem = EDU_USER_LEN,
+	};
+	struct pci_dev *pdev = edu->pdev;
+	u32 id = readl(edu->regs + EDU_ID);
+	int err;
+
+	if (id == ~0U || (id & EDU_ID_MASK) != EDU_ID_VALUE)
+		return dev_err_probe(&pdev->dev, -ENODEV, "id %#x\n", id);
+	/* What an earlier driver left behind may not see the bus open. */
+	err = edu_wait_idle(edu);
+	if (err)
+		return dev_err_probe(&pdev->dev, err, "not idle\n");
+	pci_set_master(pdev);
+	err = edu_set_mask(edu, &limits.dma_bits);
+	if (err)
+		return dev_err_probe(&pdev->dev, err, "DMA mask\n");
+	writel(~0U, edu->regs + EDU_IRQ_ACK);
+
+	edu->pd = pindrop_register(&pdev->dev, &edu_ops, &limits, edu);
+	return PTR_ERR_OR_ZERO(edu->pd);
+}
+
+static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct edu *edu;
+	int err;
+
+	edu = kzalloc(sizeof(*edu), GFP_KERNEL);
+	if (!edu)
+		return -ENOMEM;
+	edu->pdev = pdev;
+	pci_set_drvdata(pdev, edu);
+	err = pci_enable_device_mem(pdev);
+	if (err)
+		goto err_free;
+	err = pci_request_regions(pdev, "pindrop_edu");
+	if (err)
+		goto err_disable;
+	err = -ENOMEM;
+	edu->regs = pci_iomap(pdev, 0, 0);
+	if (!edu->regs)
+		goto err_regions;
+	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_ALL_TYPES);
+	if (err < 0)
+		goto err_iomap;
+	err = edu_start_up(edu);
+	if (err)
+		goto err_vectors;
+	/* Last: the handler needs all the rest. Until then the watchdog serves. */
+	err = request_irq(pci_irq_vector(pdev, 0), edu_interrupt, IRQF_SHARED,
+			  "pindrop_edu", edu);
+	if (err)
+		goto err_unregister;
+	return 0;
+
+err_unregister:
+	pindrop_unregister(edu->pd);
+err_vectors:
+	pci_clear_master(pdev);
+	pci_free_irq_vectors(pdev);
+err_iomap:
+	pci_iounmap(pdev, edu->regs);
+err_regions:
+	pci_release_regions(pdev);
+err_disable:
+	pci_disable_device(pdev);
+err_free:
+	kfree(edu);
+	return err;
+}
+
+static void edu_remove(struct pci_dev *pdev)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	pindrop_unregister(edu->pd);
+	pci_clear_master(pdev);
+	free_irq(pci_irq_vector(pdev, 0), edu);
+	pci_free_irq_vectors(pdev);
+	pci_iounmap(pdev, edu->regs);
+	pci_release_regions(pdev);
+	pci_disable_device(pdev);
+	kfree(edu);
+}
+
+static const struct pci_device_id edu_ids[] = {
+	{ PCI_DEVICE(EDU_VENDOR, EDU_DEVICE) },
+	{}
+};
+MODULE_DEVICE_TABLE(pci, edu_ids);
+
+static struct pci_driver edu_driver = {
+	.name = "pindrop_edu",
+	.id_table = edu_ids,
+	.probe = edu_probe,
+	.remove = edu_remove,
+};
+module_pci_driver(edu_driver);
+
+MODULE_DESCRIPTION("pindrop engine: QEMU's edu device");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The verbs: one table, and one place that copies structures in and out.
+ * Handlers see kernel memory only.
+ */
+#include "pindrop.h"
+
+#include <linux/dma-mapping.h>
+#include <linux/fs.h>
+#include <linux/overflow.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+union pindrop_args {
+	u32 size;
+	struct pindrop_info info;
+	struct pindrop_alloc alloc;
+	struct pindrop_free free;
+	struct pindrop_sync sync;
+	struct pindrop_submit submit;
+	struct pindrop_wait wait;
+};
+
+/**
+ * struct pindrop_verb_ops - one verb
+ * @size: sizeof its structure
+ * @min: up to the end of its last mandatory field
+ * @out_on_error: the structure is written back on errors, too
+ * @run: does it
+ * @undo: takes it back when the structure cannot be written back
+ */
+struct pindrop_verb_ops {
+	u32 size;
+	u32 min;
+	bool out_on_error;
+	int (*run)(struct pindrop_ctx *ctx, union pindrop_args *args);
+	void (*undo)(struct pindrop_ctx *ctx, union pindrop_args *args);
+};
+
+static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR]; /* below */
+
+static u64 verb_mask(void)
+{
+	u64 mask = 0;
+	unsigned int i;
+
+	for (i = 0; i < PINDROP_VERB_NR; i++)
+		if (verbs[i].run)
+			mask |= BIT_ULL(i);
+	return mask;
+}
+
+static int verb_info(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	struct pindrop_info *info = &args->info;
+	struct pindrop_dev *dev = ctx->dev;
+
+	if (info->flags)
+		return -EOPNOTSUPP;
+	if (memchr_inv(&info->out_verbs, 0,
+		       sizeof(*info) - offsetof(typeof(*info), out_verbs)))
+		return -EINVAL;
+	info->out_verbs = verb_mask();
+	info->out_caps = dev->limits.caps | dev->caps;
+	info->out_iommu = dev->iommu;
+	info->out_channels = dev->limits.channels;
+	info->out_align = dev->limits.align;
+	info->out_depth = dev->limits.depth;
+	info->out_max_piece = dev->limits.max_piece;
+	info->out_piece_ms = dev->limits.piece_ms;
+	info->out_dma_bits = dev->limits.dma_bits;
+	info->out_devmem = dev->limits.devmem;
+	info->out_max_alloc = PINDROP_MAX_ALLOC;
+	info->out_max_jobs = PINDROP_MAX_JOBS;
+	info->out_max_queued = PINDROP_MAX_QUEUED;
+	info->out_max_handles = PINDROP_MAX_HANDLES;
+	strscpy_pad(info->out_engine, dev->limits.name,
+		    sizeof(info->out_engine));
+	strscpy_pad(info->out_device, dev->parent_name,
+		    sizeof(info->out_device));
+	return 0;
+}
+
+static int verb_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	struct pindrop_alloc *a = &args->alloc;
+	struct pindrop_buf *buf;
+	int err;
+
+	if (a->flags & ~(PINDROP_ALLOC_CONTIG | PINDROP_ALLOC_COHERENT))
+		return -EOPNOTSUPP;
+	if (a->out_offset || a->out_handle || a->reserved || !a->length ||
+	    !PAGE_ALIGNED(a->length))
+		return -EINVAL;
+	if (a->length > PINDROP_MAX_ALLOC)
+		return -ENOMEM;
+	err = pindrop_ctx_bind(ctx);
+	if (err)
+		return err;
+	buf = pindrop_buf_alloc(ctx, a->length, a->flags);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	a->out_offset = (u64)buf->offset->pfn_lo << PAGE_SHIFT;
+	return pindrop_buf_publish(ctx, buf, &a->out_handle);
+}
+
+static void undo_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_buf_drop_handle(ctx, args->alloc.out_handle);
+}
+
+static int verb_free(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	int err = pindrop_ctx_check_owner(ctx);
+
+	return err ?: pindrop_buf_drop_handle(ctx, args->free.handle);
+}
+
+static int sync_check(const struct pindrop_sync *s)
+{
+	const u32 when = PINDROP_SYNC_BEGIN | PINDROP_SYNC_END;
+	const u32 what = PINDROP_SYNC_READ | PINDROP_SYNC_WRITE;
+	u64 end;
+
+	if (s->flags & ~(when | what))
+		return -EOPNOTSUPP;
+	if (s->reserved || hweight32(s->flags & when) != 1 ||
+	    !(s->flags & what) || !s->length ||
+	    check_add_overflow(s->offset, s->length, &end))
+		return -EINVAL;
+	return 0;
+}
+
+static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	const struct pindrop_sync *s = &args->sync;
+	bool begin = s->flags & PINDROP_SYNC_BEGIN;
+	struct pindrop_buf *buf;
+	int err, idx;
+
+	err = sync_check(s);
+	if (!err)
+		err = pindrop_ctx_check_owner(ctx);
+	if (err)
+		return err;
+	buf = pindrop_buf_get_handle(ctx, s->handle);
+	if (!buf)
+		return -ENOENT;
+	if (s->offset + s->length > buf->bytes)
+		err = -ERANGE;
+	else if (!pindrop_enter(ctx->dev, &idx))
+		err = -ENODEV;
+	if (!err) {
+		pindrop_buf_sync(buf, s->offset, s->length, begin,
+				 DMA_BIDIRECTIONAL);
+		pindrop_exit(ctx->dev, idx);
+	}
+	pindrop_buf_put(buf);
+	return err;
+}
+
+static int verb_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	return pindrop_submit(ctx, &args->submit);
+}
+
+static int verb_wait(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	return pindrop_wait(ctx, &args->wait);
+}
+
+#define VERB(type, last) \
+	.size = sizeof(struct type), .min = offsetofend(struct type, last)
+
+/* A verb that is not here answers -ENOTTY; INFO's out_verbs says the same. */
+static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
+	[PINDROP_VERB_INFO] = {
+		VERB(pindrop_info, flags),
+		.run = verb_info,
+	},
+	[PINDROP_VERB_ALLOC] = {
+		VERB(pindrop_alloc, reserved),
+		.run = verb_alloc,
+		.undo = undo_alloc,
+	},
+	[PINDROP_VERB_FREE] = {
+		VERB(pindrop_free, handle),
+		.run = verb_free,
+	},
+	[PINDROP_VERB_SYNC] = {
+		VERB(pindrop_sync, length),
+		.run = verb_sync,
+	},
+	[PINDROP_VERB_SUBMIT] = {
+		VERB(pindrop_submit, out_last),
+		.out_on_error = true,
+		.run = verb_submit,
+	},
+	[PINDROP_VERB_WAIT] = {
+		VERB(pindrop_wait, out_failed),
+		.out_on_error = true,
+		.run = verb_wait,
+	},
+};
+
+/**
+ * pindrop_ioctl() - the file's ioctl, native and 32-bit
+ * @file: an open node
+ * @cmd: PINDROP_IOC_*
+ * @arg: address of the verb's structure
+ *
+ * Context: a user process.
+ * Return: 0 or an errno of the uapi header.
+ */
+long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct pindrop_ctx *ctx = file->private_data;
+	const struct pindrop_verb_ops *verb;
+	void __user *user = (void __user *)arg;
+	union pindrop_args args = {};
+	u32 size;
+	int err;
+
+	if (_IOC_TYPE(cmd) != PINDROP_IOC_TYPE || _IOC_DIR(cmd) ||
+	    _IOC_SIZE(cmd) || _IOC_NR(cmd) >= PINDROP_VERB_NR)
+		return -ENOTTY;
+	verb = &verbs[_IOC_NR(cmd)];
+	if (!verb->run)
+		return -ENOTTY;
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < verb->min)
+		return -EINVAL;
+	err = copy_struct_from_user(&args, verb->size, user, size);
+	if (err)
+		return err;
+	args.size = size;
+	err = verb->run(ctx, &args);
+	if (err && !verb->out_on_error)
+		return err;
+	if (!copy_to_user(user, &args, min(size, verb->size)))
+		return err;
+	if (!err && verb->undo)
+		verb->undo(ctx, &args);
+	return err ?: -EFAULT;
+}

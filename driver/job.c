@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A job from the ioctl that makes it to the report of its end. What becomes
+ * of its memory afterwards is the reaper's.
+ */
+#include "pindrop.h"
+
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "trace.h"
+
+static void job_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct pindrop_job, ref));
+}
+
+/**
+ * pindrop_job_put() - drop a reference
+ * @job: the job
+ *
+ * Context: any. The job's memory has been dropped by its retirement.
+ */
+void pindrop_job_put(struct pindrop_job *job)
+{
+	kref_put(&job->ref, job_free);
+}
+
+static struct pindrop_job *job_create(struct pindrop_ctx *ctx,
+				      struct pindrop_chan *chan)
+{
+	struct pindrop_job *job;
+
+	job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
+	if (!job)
+		return NULL;
+	kref_init(&job->ref); /* the channel's, until it is retired */
+	job->ctx = ctx;
+	job->chan = chan;
+	INIT_LIST_HEAD(&job->node);
+	INIT_LIST_HEAD(&job->order);
+	return job;
+}
+
+/**
+ * pindrop_job_drop_bufs() - drop the memory of a job that is proved over
+ * @job: the job
+ *
+ * Context: process context, no spinlock held.
+ */
+void pindrop_job_drop_bufs(struct pindrop_job *job)
+{
+	if (PINDROP_BROKEN(jobref))
+		return;
+	if (job->src.buf)
+		pindrop_buf_put(job->src.buf);
+	if (job->dst.buf)
+		pindrop_buf_put(job->dst.buf);
+}
+
+/* Not queued: nobody knows of it. */
+static void job_destroy(struct pindrop_job *job)
+{
+	list_del(&job->node);
+	pindrop_job_drop_bufs(job);
+	pindrop_job_put(job);
+}
+
+/* One side of a copy: finds the memory, and holds it for the job. */
+static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
+			u32 handle, u64 offset, u64 length)
+{
+	struct pindrop_dev *dev = job->ctx->dev;
+	struct pindrop_buf *buf;
+	u64 end, size;
+
+	if (check_add_overflow(offset, length, &end) ||
+	    !IS_ALIGNED(offset | length, dev->limits.align))
+		return -EINVAL;
+	if (handle == PINDROP_DEVMEM) {
+		cur->at = offset;
+		job->uses_devmem = true;
+		return end > dev->limits.devmem ? -ERANGE : 0;
+	}
+	buf = pindrop_buf_get_handle(job->ctx, handle);
+	if (!buf)
+		return -ENOENT;
+	size = buf->bytes;
+	if (end > size) {
+		pindrop_buf_put(buf);
+		return -ERANGE;
+	}
+	pindrop_buf_seek(cur, buf, offset);
+	if (PINDROP_BROKEN(jobref))
+		pindrop_buf_put(buf);
+	return 0;
+}
+
+static int job_set_kind(struct pindrop_job *job, const struct pindrop_job_desc *d)
+{
+	u64 caps = job->ctx->dev->limits.caps;
+	u64 need;
+
+	if (d->src == PINDROP_DEVMEM && d->dst == PINDROP_DEVMEM)
+		return -EOPNOTSUPP;
+	if (d->src == PINDROP_DEVMEM) {
+		job->kind = PINDROP_PIECE_DEV_TO_MEM;
+		need = PINDROP_CAP_DEV_TO_MEM;
+	} else if (d->dst == PINDROP_DEVMEM) {
+		job->kind = PINDROP_PIECE_MEM_TO_DEV;
+		need = PINDROP_CAP_MEM_TO_DEV;
+	} else {
+		job->kind = PINDROP_PIECE_MEM_TO_MEM;
+		need = PINDROP_CAP_MEM_TO_MEM;
+	}
+	return caps & need ? 0 : -EOPNOTSUPP;
+}
+
+static int job_fill(struct pindrop_job *job, const struct pindrop_job_desc *d)
+{
+	u64 gap;
+	int err;
+
+	job->op = d->op;
+	job->user_data = d->user_data;
+	if (d->op > PINDROP_OP_COPY || d->flags)
+		return -EOPNOTSUPP;
+	if (d->op == PINDROP_OP_NOP)
+		return d->src || d->dst || d->src_offset || d->dst_offset ||
+		       d->length ? -EINVAL : 0;
+	if (!d->length)
+		return -EINVAL;
+	job->length = d->length;
+	job->left = d->length;
+	err = job_set_kind(job, d);
+	if (!err)
+		err = job_set_side(job, &job->src, d->src, d->src_offset,
+				   d->length);
+	if (!err)
+		err = job_set_side(job, &job->dst, d->dst, d->dst_offset,
+				   d->length);
+	if (err || job->src.buf != job->dst.buf)
+		return err;
+	gap = d->src_offset > d->dst_offset ? d->src_offset - d->dst_offset :
+					      d->dst_offset - d->src_offset;
+	return gap < d->length ? -EINVAL : 0;
+}
+
+/* Clears the device's memory for its next tenant. */
+static int job_add_zero(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			struct list_head *jobs)
+{
+	struct pindrop_job *job = job_create(ctx, chan);
+
+	if (!job)
+		return -ENOMEM;
+	job->op = PINDROP_OP_COPY;
+	job->zero = true;
+	job->uses_devmem = true;
+	job->kind = PINDROP_PIECE_MEM_TO_DEV;
+	job->length = ctx->dev->limits.devmem;
+	job->left = job->length;
+	list_add(&job->node, jobs);
+	return 0;
+}
+
+/* *index is the element that is refused; if none is, it is left alone. */
+static int jobs_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+		       const struct pindrop_job_desc *descs, u32 count,
+		       struct list_head *jobs, u32 *index)
+{
+	bool devmem = false;
+	struct pindrop_job *job;
+	u32 i;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		job = job_create(ctx, chan);
+		if (!job)
+			return -ENOMEM;
+		list_add_tail(&job->node, jobs);
+		err = job_fill(job, &descs[i]);
+		if (err) {
+			*index = i;
+			return err;
+		}
+		devmem |= job->uses_devmem;
+	}
+	return devmem ? job_add_zero(ctx, chan, jobs) : 0;
+}
+
+static int submit_check(struct pindrop_ctx *ctx,
+			const struct pindrop_submit *args)
+{
+	if (args->flags)
+		return -EOPNOTSUPP;
+	if (args->in_fence || args->eventfd || args->out_fence ||
+	    args->out_error_index || args->out_first || args->out_last ||
+	    !args->count || args->channel >= ctx->dev->limits.channels)
+		return -EINVAL;
+	return args->count > PINDROP_MAX_JOBS ? -EDQUOT : 0;
+}
+
+/**
+ * pindrop_submit() - SUBMIT
+ * @ctx: the context
+ * @args: see the uapi header
+ *
+ * Context: a user process; binds, so no lock may be held.
+ * Return: 0 or an errno of the uapi header.
+ */
+int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args)
+{
+	struct pindrop_chan *chan;
+	struct pindrop_job_desc *descs;
+	struct pindrop_job *job, *next;
+	LIST_HEAD(jobs);
+	int err, idx;
+
+	err = submit_check(ctx, args);
+	if (err)
+		return err;
+	err = pindrop_ctx_bind(ctx);
+	if (err)
+		return err;
+	descs = vmemdup_user(u64_to_user_ptr(args->jobs),
+			     args->count * sizeof(*descs));
+	if (IS_ERR(descs))
+		return PTR_ERR(descs);
+
+	chan = &ctx->dev->chans[args->channel];
+	err = jobs_create(ctx, chan, descs, args->count, &jobs,
+			  &args->out_error_index);
+	if (!err) {
+		err = -ENODEV;
+		if (pindrop_enter(ctx->dev, &idx)) {
+			err = pindrop_chan_submit(chan, ctx, &jobs,
+						  args->count,
+						  &args->out_first,
+						  &args->out_last);
+			pindrop_exit(ctx->dev, idx);
+		}
+	}
+	list_for_each_entry_safe(job, next, &jobs, node)
+		job_destroy(job);
+	kvfree(descs);
+	return err;
+}
+
+static void count_result(struct pindrop_ctx *ctx, int result)
+{
+	struct pindrop_window *w = ctx->status->page;
+	struct pindrop_stats *stats = &ctx->dev->stats;
+
+	lockdep_assert_held(&ctx->lock);
+	if (!result) {
+		WRITE_ONCE(w->jobs_done, w->jobs_done + 1);
+		atomic64_inc(&stats->jobs_done);
+	} else if (result == -ECANCELED || result == -ENODEV) {
+		WRITE_ONCE(w->jobs_cancelled, w->jobs_cancelled + 1);
+		atomic64_inc(&stats->jobs_cancelled);
+	} else {
+		WRITE_ONCE(w->jobs_failed, w->jobs_failed + 1);
+		atomic64_inc(&stats->jobs_failed);
+	}
+}
+
+/* Failures are kept for WAIT, the oldest dropped. */
+static void keep_failed(struct pindrop_ctx *ctx, struct pindrop_job *job)
+{
+	struct pindrop_job *oldest;
+
+	list_move_tail(&job->order, &ctx->failed);
+	if (ctx->nfailed++ < PINDROP_MAX_FAILED)
+		return;
+	ctx->nfailed--;
+	oldest = list_first_entry(&ctx->failed, struct pindrop_job, order);
+	ctx->forgotten = oldest->ticket;
+	list_del(&oldest->order);
+	pindrop_job_put(oldest);
+}
+
+/* The end of a job, as its owner sees it. Its data is in memory. */
+static void job_report(struct pindrop_job *job, int result)
+{
+	struct pindrop_ctx *ctx = job->ctx;
+	struct pindrop_job *head, *next;
+
+	lockdep_assert_held(&ctx->lock);
+	trace_pindrop_job_done(job, result);
+	if (job->zero)
+		return;
+	count_result(ctx, result);
+	job->result = result;
+	job->passed = true;
+	list_for_each_entry_safe(head, next, &ctx->order, order) {
+		if (!head->passed)
+			break;
+		WRITE_ONCE(ctx->ticket, head->ticket);
+		if (head->result) {
+			keep_failed(ctx, head);
+		} else {
+			list_del(&head->order);
+			pindrop_job_put(head);
+		}
+	}
+	/* Pairs with user space's acquire: the data, then the ticket. */
+	smp_store_release(&ctx->status->page->ticket, ctx->ticket);
+}
+
+static void account_lost(struct pindrop_buf *buf, bool lost)
+{
+	if (!buf)
+		return;
+	if (lost && atomic_inc_return(&buf->lost) == 1)
+		atomic64_add(buf->bytes, &buf->dev->stats.quarantined);
+	if (!lost && atomic_dec_and_test(&buf->lost))
+		atomic64_sub(buf->bytes, &buf->dev->stats.quarantined);
+}
+
+/**
+ * pindrop_job_finish() - a job is over: report it, let the reaper have it
+ * @job: the job; nothing of it is queued or on the hardware
+ * @result: 0 or -errno; a job that was LOST has been reported before
+ *
+ * Context: channel lock held.
+ */
+void pindrop_job_finish(struct pindrop_job *job, int result)
+{
+	bool lost = job->state == PINDROP_JOB_LOST;
+	struct pindrop_ctx *ctx = job->ctx;
+
+	lockdep_assert_held(&job->chan->lock);
+	job->state = PINDROP_JOB_FINISHED;
+	spin_lock(&ctx->lock);
+	if (lost) {
+		ctx->lost--;
+		account_lost(job->src.buf, false);
+		account_lost(job->dst.buf, false);
+		module_put(THIS_MODULE); /* pindrop_job_lose()'s */
+	} else {
+		job_report(job, result);
+	}
+	list_add_tail(&job->node, &ctx->done);
+	/* The work's, if it was not queued; the job's own covers us here. */
+	kref_get(&ctx->ref);
+	if (!queue_work(pindrop_reap_wq, &ctx->reap))
+		pindrop_ctx_put(ctx);
+	wake_up_all(&ctx->wait);
+	spin_unlock(&ctx->lock);
+}
+
+/**
+ * pindrop_job_lose() - report a job whose piece the hardware does not finish
+ * @job: the job, with pieces on the hardware and none queued
+ *
+ * Its memory stays where it is until there is proof.
+ *
+ * Context: channel lock held.
+ */
+void pindrop_job_lose(struct pindrop_job *job)
+{
+	struct pindrop_ctx *ctx = job->ctx;
+
+	lockdep_assert_held(&job->chan->lock);
+	job->state = PINDROP_JOB_LOST;
+	__module_get(THIS_MODULE); /* quarantine's: code that can free it stays */
+	account_lost(job->src.buf, true);
+	account_lost(job->dst.buf, true);
+	spin_lock(&ctx->lock);
+	ctx->lost++;
+	job_report(job, -EIO);
+	pindrop_ctx_settle_locked(ctx);
+	wake_up_all(&ctx->wait);
+	spin_unlock(&ctx->lock);
+}
+
+static void wait_result(struct pindrop_ctx *ctx, struct pindrop_wait *args)
+{
+	u64 first = args->first ?: args->ticket;
+	struct pindrop_job *job;
+
+	spin_lock_irq(&ctx->lock);
+	args->out_ticket = ctx->ticket;
+	args->out_state = ctx->status->page->state;
+	if (ctx->ticket < args->ticket) {
+		spin_unlock_irq(&ctx->lock);
+		return;
+	}
+	WRITE_ONCE(ctx->reported, max(ctx->reported, args->ticket));
+	if (first && first <= ctx->forgotten) {
+		args->out_result = -ENODATA;
+		args->out_failed = first;
+	}
+	list_for_each_entry(job, &ctx->failed, order) {
+		if (args->out_result || job->ticket > args->ticket)
+			break;
+		if (job->ticket < first)
+			continue;
+		args->out_result = job->result;
+		args->out_failed = job->ticket;
+	}
+	spin_unlock_irq(&ctx->lock);
+}
+
+/* Pairs with the release in job_report(), through the lock around it. */
+static bool wait_over(struct pindrop_ctx *ctx, u64 ticket)
+{
+	return smp_load_acquire(&ctx->ticket) >= ticket;
+}
+
+/**
+ * pindrop_wait() - WAIT
+ * @ctx: the context
+ * @args: see the uapi header
+ *
+ * Retires what has finished, so that after it a job's memory is gone too.
+ *
+ * Context: a process; sleeps, interruptibly; no lock held.
+ * Return: 0, -ETIME, -EINVAL, -EOPNOTSUPP or -ERESTARTSYS.
+ */
+int pindrop_wait(struct pindrop_ctx *ctx, struct pindrop_wait *args)
+{
+	ktime_t left = KTIME_MAX;
+	int err = 0;
+
+	if (args->flags)
+		return -EOPNOTSUPP;
+	if (args->out_ticket || args->out_result || args->out_state ||
+	    args->out_failed || args->first > args->ticket)
+		return -EINVAL;
+	spin_lock_irq(&ctx->lock);
+	if (args->ticket > ctx->last_ticket)
+		err = -EINVAL;
+	spin_unlock_irq(&ctx->lock);
+	if (err)
+		return err;
+
+	if (args->timeout_ns < KTIME_MAX)
+		left = ktime_sub(args->timeout_ns, ktime_get());
+	if (!wait_over(ctx, args->ticket))
+		err = left <= 0 ? -ETIME :
+		      wait_event_interruptible_hrtimeout(ctx->wait,
+							 wait_over(ctx, args->ticket),
+							 left);
+	pindrop_reap(ctx);
+	wait_result(ctx, args);
+	return err;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What user space maps: the status window at offset 0, buffers at the offsets
+ * that ALLOC gave. Page table entries are put in by the fault handlers only,
+ * behind the gate: what mmap() itself puts in can survive a zap that runs at
+ * the same time. open and close count, and do nothing else.
+ */
+#include "pindrop.h"
+
+#include <linux/dma-map-ops.h>
+#include <linux/fs.h>
+
+#include "trace.h"
+
+/* Pages put in by one fault: 256 KiB. */
+#define FAULT_BATCH 64
+
+static void window_open(struct vm_area_struct *vma)
+{
+	struct pindrop_status *status = vma->vm_private_data;
+
+	kref_get(&status->ref); /* this VMA's; window_close() drops it */
+}
+
+static void window_close(struct vm_area_struct *vma)
+{
+	pindrop_status_put(vma->vm_private_data);
+}
+
+/* No gate: it is memory of ours, and stays readable without a device. */
+static vm_fault_t window_fault(struct vm_fault *vmf)
+{
+	struct pindrop_status *status = vmf->vma->vm_private_data;
+
+	if (vmf->pgoff >= PINDROP_WINDOW_PAGES)
+		return VM_FAULT_SIGBUS;
+	return vmf_insert_pfn(vmf->vma, vmf->address,
+			      PHYS_PFN(virt_to_phys(status->page)) +
+				      vmf->pgoff);
+}
+
+static const struct vm_operations_struct window_vm_ops = {
+	.open = window_open,
+	.close = window_close,
+	.fault = window_fault,
+};
+
+static int window_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
+{
+	if (vma->vm_pgoff + vma_pages(vma) > PINDROP_WINDOW_PAGES)
+		return -EINVAL;
+	if (vma->vm_flags & VM_WRITE)
+		return -EACCES;
+	vm_flags_clear(vma, VM_MAYWRITE | VM_MAYEXEC);
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = ctx->status;
+	vma->vm_ops = &window_vm_ops;
+	window_open(vma);
+	return 0;
+}
+
+static void buf_vm_open(struct vm_area_struct *vma)
+{
+	struct pindrop_buf *buf = vma->vm_private_data;
+
+	kref_get(&buf->ref); /* this VMA's; buf_vm_close() drops it */
+	trace_pindrop_vm_open(buf, atomic_inc_return(&buf->vmas));
+}
+
+static void buf_vm_close(struct vm_area_struct *vma)
+{
+	struct pindrop_buf *buf = vma->vm_private_data;
+
+	trace_pindrop_vm_close(buf, atomic_dec_return(&buf->vmas));
+	pindrop_buf_put(buf);
+}
+
+static vm_fault_t buf_fault_pfn(struct vm_area_struct *vma, unsigned long addr,
+				struct page **pages, unsigned long n)
+{
+	vm_fault_t ret = VM_FAULT_NOPAGE;
+
+	for (; n && ret == VM_FAULT_NOPAGE; n--, pages++, addr += PAGE_SIZE)
+		ret = vmf_insert_pfn(vma, addr, page_to_pfn(*pages));
+	return ret;
+}
+
+/* Entries that are there already end the batch: somebody was faster. */
+static vm_fault_t buf_fault_pages(struct vm_area_struct *vma,
+				  unsigned long addr, struct page **pages,
+				  unsigned long n)
+{
+	int err = vm_insert_pages(vma, addr, pages, &n);
+
+	if (!err || err == -EBUSY)
+		return VM_FAULT_NOPAGE;
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+static vm_fault_t buf_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct pindrop_buf *buf = vma->vm_private_data;
+	unsigned long addr = vmf->address & PAGE_MASK;
+	unsigned long index = vmf->pgoff - buf->offset->pfn_lo;
+	vm_fault_t ret;
+	unsigned long n;
+	int idx;
+
+	if (index >= buf->npages)
+		return VM_FAULT_SIGBUS;
+	n = min3(buf->npages - index, (vma->vm_end - addr) >> PAGE_SHIFT,
+		 (unsigned long)FAULT_BATCH);
+	if (!pindrop_enter(buf->dev, &idx))
+		return VM_FAULT_SIGBUS;
+	if (vma->vm_flags & VM_PFNMAP)
+		ret = buf_fault_pfn(vma, addr, buf->pages + index, n);
+	else
+		ret = buf_fault_pages(vma, addr, buf->pages + index, n);
+	pindrop_exit(buf->dev, idx);
+	return ret;
+}
+
+static const struct vm_operations_struct buf_vm_ops = {
+	.open = buf_vm_open,
+	.close = buf_vm_close,
+	.fault = buf_fault,
+};
+
+/* The buffer of this context that lies at an offset, with a reference. */
+static struct pindrop_buf *buf_find(struct pindrop_ctx *ctx,
+				    unsigned long pgoff)
+{
+	struct pindrop_buf *buf;
+	unsigned long handle;
+
+	rcu_read_lock();
+	xa_for_each(&ctx->handles, handle, buf)
+		if (pgoff - buf->offset->pfn_lo < buf->npages &&
+		    kref_get_unless_zero(&buf->ref))
+			break;
+	rcu_read_unlock();
+	return buf;
+}
+
+static int buf_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
+{
+	struct pindrop_buf *buf;
+	int err;
+
+	err = pindrop_ctx_check_owner(ctx);
+	if (err)
+		return err;
+	buf = buf_find(ctx, vma->vm_pgoff);
+	if (!buf)
+		return -EINVAL;
+	if (vma->vm_pgoff - buf->offset->pfn_lo + vma_pages(vma) >
+	    buf->npages) {
+		pindrop_buf_put(buf);
+		return -EINVAL;
+	}
+	if (buf->cpu) {
+		vm_flags_set(vma, VM_PFNMAP);
+		if (!dev_is_dma_coherent(buf->dev->parent))
+			vma->vm_page_prot =
+				pgprot_dmacoherent(vma->vm_page_prot);
+	} else {
+		vm_flags_set(vma, VM_MIXEDMAP);
+	}
+	vm_flags_clear(vma, VM_MAYEXEC);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = buf; /* the reference goes along */
+	vma->vm_ops = &buf_vm_ops;
+	atomic_inc(&buf->vmas);
+	trace_pindrop_buf_map(buf, vma_pages(vma));
+	return 0;
+}
+
+/**
+ * pindrop_mmap() - the file's mmap
+ * @file: an open node
+ * @vma: the new area
+ *
+ * Context: mmap_lock held for write.
+ * Return: 0 or -EINVAL, -EACCES, -EPERM, -EOWNERDEAD, -ENODEV; see the uapi
+ * header.
+ */
+int pindrop_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct pindrop_ctx *ctx = file->private_data;
+
+	/* VM_SHARED is not set in a shared mapping of a read-only file. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	if (vma->vm_flags & VM_EXEC)
+		return -EACCES;
+	if (vma->vm_pgoff < PINDROP_FIRST_PGOFF)
+		return window_mmap(ctx, vma);
+	return buf_mmap(ctx, vma);
+}
+
+/**
+ * pindrop_zap() - take all buffers out of user space's page tables
+ * @ctx: a context whose file is open; the gate is shut, so that no fault puts
+ *	them back
+ *
+ * Context: may sleep; dev::lock held.
+ */
+void pindrop_zap(struct pindrop_ctx *ctx)
+{
+	lockdep_assert_held(&ctx->dev->lock);
+	unmap_mapping_range(ctx->mapping, (loff_t)PINDROP_FIRST_PGOFF << PAGE_SHIFT, 0, 1);
+}

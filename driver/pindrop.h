@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The objects of the core and the rules they live by.
+ *
+ * dev    one device instance. Held by its registration, every ctx and buf.
+ * owner  one per mm, the only thing that is told when a process's memory
+ *        ends. Held by its contexts, through mmu_notifier_get().
+ * ctx    one per open(). Held by the file and by every job.
+ * buf    driver memory. Held by its handle, every VMA and every job.
+ * job    one transfer. Held by the ctx's order list until its ticket has
+ *        passed (or by the list of failures), and by its channel until it is
+ *        retired. It holds its ctx and its buffers until then.
+ * chan   one hardware queue, part of dev.
+ *
+ * A job's memory goes back only when the job is retired, and only proof
+ * retires a job: see reaper.c.
+ *
+ * Lock order, outermost first:
+ *   mmap_lock > dev::lock > owner::lock > chan::lock (irq) > ctx::lock (irq)
+ *   > wait queues; dev::bufs_lock, dev::lease_lock and the handle table's own
+ *   lock are leaves.
+ * vm_ops take leaves only. No lock is held over a wait, a user copy or
+ * anything that may fault. The gate (dev::gate) is SRCU because it is entered
+ * under mmap_lock; a wait, a user copy or a long allocation inside of it
+ * would let a program hold remove for ever.
+ */
+#ifndef PINDROP_H
+#define PINDROP_H
+
+#include <linux/atomic.h>
+#include <linux/cdev.h>
+#include <linux/device.h>
+#include <linux/iova.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "compat.h"
+#include "engine.h"
+#include "../uapi/pindrop.h"
+
+/* Builds that lack one protection, to see that a test notices. See BREAKS. */
+#ifndef PINDROP_BREAK_wait
+#define PINDROP_BREAK_wait 0
+#endif
+#ifndef PINDROP_BREAK_jobref
+#define PINDROP_BREAK_jobref 0
+#endif
+#define PINDROP_BROKEN(name) (PINDROP_BREAK_##name)
+
+#define PINDROP_MAX_JOBS 1024 /* of one SUBMIT */
+#define PINDROP_MAX_QUEUED 4096 /* unfinished jobs of a context */
+#define PINDROP_MAX_HANDLES 4096 /* of a context */
+#define PINDROP_MAX_FAILED 1024 /* failures that WAIT can still report */
+#define PINDROP_MAX_ALLOC SZ_1G
+#define PINDROP_WINDOW_PAGES 2
+/* Buffers are mapped from here on; below is the window. In pages. */
+#define PINDROP_FIRST_PGOFF (SZ_1M >> PAGE_SHIFT)
+#define PINDROP_LAST_PGOFF ((1ULL << (43 - PAGE_SHIFT)) - 1)
+
+/* All waits of one death, and of one close, end by then. */
+#define PINDROP_DEADLINE_MS 1000
+/* A hung channel is asked for proof again every so often. */
+#define PINDROP_RETRY_MS 60000
+
+/**
+ * struct pindrop_stats - what sysfs shows; only ever added to and taken from
+ * @contexts: contexts that exist
+ * @buffers: buffers that exist
+ * @bytes: their bytes
+ * @inflight: jobs that are not retired
+ * @pinned: pages of user memory held
+ * @quarantined: bytes kept because the hardware was not proved quiet
+ * @jobs_done: jobs that succeeded
+ * @jobs_failed: jobs that failed
+ * @jobs_cancelled: jobs cancelled with their context
+ */
+struct pindrop_stats {
+	atomic64_t contexts;
+	atomic64_t buffers;
+	atomic64_t bytes;
+	atomic64_t inflight;
+	atomic64_t pinned;
+	atomic64_t quarantined;
+	atomic64_t jobs_done;
+	atomic64_t jobs_failed;
+	atomic64_t jobs_cancelled;
+};
+
+/**
+ * enum pindrop_chan_state - where a channel stands
+ * @PINDROP_CHAN_RUN: takes pieces; idle if none is issued
+ * @PINDROP_CHAN_WEDGED: a piece hangs; takes nothing until it is proved over
+ */
+enum pindrop_chan_state {
+	PINDROP_CHAN_RUN,
+	PINDROP_CHAN_WEDGED,
+};
+
+/**
+ * struct pindrop_chan - one hardware queue
+ * @dev: its device
+ * @id: its number
+ * @lock: guards all below, every queue of a ctx on this channel, the
+ *	progress of the jobs in them, and the engine's view of the channel
+ * @state: where it stands
+ * @runq: pindrop_queue::node, contexts with pieces to issue, in turn
+ * @issued: pindrop_piece::node, on the hardware, oldest first
+ * @free_pieces: pindrop_piece::node
+ * @pieces: as many as the hardware is deep
+ * @chain: the kill chain's K2 to K8 and the watchdog, on dev::wq
+ */
+struct pindrop_chan {
+	struct pindrop_dev *dev;
+	unsigned int id;
+	spinlock_t lock;
+	enum pindrop_chan_state state;
+	struct list_head runq;
+	struct list_head issued;
+	struct list_head free_pieces;
+	struct pindrop_piece *pieces;
+	struct delayed_work chain;
+};
+
+/**
+ * struct pindrop_dev - one device instance
+ * @dev: the class device; its reference count is ours
+ * @cdev: the node
+ * @parent: the device that does DMA; valid until unregistration ends
+ * @parent_name: its name, which outlives it
+ * @ops: the engine; not called after unregistration
+ * @limits: the engine's figures
+ * @engine: the engine's own
+ * @caps: what the core adds to limits.caps
+ * @iommu: enum pindrop_iommu, asked once: it does not change while bound
+ * @gate: read-held around register access and queueing
+ * @gone: no entry any more; written once, before synchronize_srcu()
+ * @lock: guards @ctxs
+ * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
+ * @lease_lock: guards the next two
+ * @lease: id of the context that may use the device's memory, 0: none
+ * @lease_chan: on this channel only, whose order the clearing relies on
+ * @lease_clean: the memory was zeroed since the lease began; under the lock
+ *	of channel @lease_chan
+ * @bufs_lock: guards @bufs
+ * @bufs: pindrop_buf::node, buffers mapped for the device
+ * @nmapped: their number, waited for by unregistration on @quiet
+ * @quiet: woken when a channel falls idle or @nmapped falls to 0
+ * @offsets: mmap offsets in use, in pages
+ * @zero: zeroed memory the device reads to clear its own, and its bus address
+ * @zero_dma: see @zero
+ * @wq: ordered: the kill chain
+ * @ids: last context or buffer id given out
+ * @stats: the counters in sysfs
+ * @chans: limits->channels of them
+ */
+struct pindrop_dev {
+	struct device dev;
+	struct cdev cdev;
+	struct device *parent;
+	char parent_name[32];
+	const struct pindrop_engine_ops *ops;
+	struct pindrop_engine_limits limits;
+	void *engine;
+	u64 caps;
+	u32 iommu;
+	struct srcu_struct gate;
+	bool gone;
+	struct mutex lock;
+	struct list_head ctxs;
+	spinlock_t lease_lock;
+	u64 lease;
+	unsigned int lease_chan;
+	bool lease_clean;
+	spinlock_t bufs_lock;
+	struct list_head bufs;
+	atomic_t nmapped;
+	wait_queue_head_t quiet;
+	struct iova_domain offsets;
+	void *zero;
+	dma_addr_t zero_dma;
+	struct workqueue_struct *wq;
+	atomic64_t ids;
+	struct pindrop_stats stats;
+	struct pindrop_chan *chans;
+};
+
+/**
+ * struct pindrop_owner - an address space that has bound contexts
+ * @mn: the notifier; its count is ours, its mm stays a valid pointer
+ * @lock: guards @ctxs and @deadline
+ * @ctxs: pindrop_ctx::owner_node
+ * @deadline: end of all waits since the first context of this owner was
+ *	killed (jiffies); 0: none is dying
+ */
+struct pindrop_owner {
+	struct mmu_notifier mn;
+	struct mutex lock;
+	struct list_head ctxs;
+	unsigned long deadline;
+};
+
+/**
+ * struct pindrop_status - the status window's memory
+ * @ref: held by the ctx and by every VMA
+ * @page: the pages, as user space sees them
+ */
+struct pindrop_status {
+	struct kref ref;
+	struct pindrop_window *page;
+};
+
+/**
+ * struct pindrop_queue - a context's jobs on one channel; under chan::lock
+ * @node: in chan::runq while @jobs is not empty
+ * @jobs: pindrop_job::node, jobs with pieces to issue
+ */
+struct pindrop_queue {
+	struct list_head node;
+	struct list_head jobs;
+};
+
+/**
+ * struct pindrop_ctx - one open file
+ * @ref: file, jobs, and the reap work while it is queued
+ * @dev: its device; referenced
+ * @id: never reused
+ * @owner: set once, by binding; holds a notifier reference
+ * @owner_pid: whom fdinfo names; referenced
+ * @mapping: the file's, to zap user mappings; valid while on dev::ctxs
+ * @dev_node: in dev::ctxs
+ * @owner_node: in owner::ctxs
+ * @handles: pindrop_buf by handle; its own lock
+ * @next_handle: cursor for cyclic allocation; under @handles's lock
+ * @nhandles: handles in use
+ * @status: the window; written under @lock
+ * @state: enum pindrop_state; written under @lock, read without. Submission
+ *	reads it under chan::lock
+ * @reason: enum pindrop_reason; written before OPEN is left, under @lock
+ * @wait: woken at completions and changes of state
+ * @reap: retires finished jobs, on pindrop_reap_wq
+ * @lock: guards all below
+ * @order: pindrop_job::order, jobs whose ticket has not passed
+ * @failed: pindrop_job::order, failed jobs whose ticket has passed
+ * @nfailed: length of @failed
+ * @forgotten: highest ticket dropped from @failed
+ * @done: pindrop_job::node, finished and proved over, to be retired
+ * @last_ticket: last given out
+ * @ticket: all up to here are finished
+ * @reported: highest ticket that a WAIT has reported
+ * @live: jobs that are not retired
+ * @lost: those of them that are LOST
+ * @dropped: handles are dropped
+ * @queues: one a channel
+ */
+struct pindrop_ctx {
+	struct kref ref;
+	struct pindrop_dev *dev;
+	u64 id;
+	struct pindrop_owner *owner;
+	struct pid *owner_pid;
+	struct address_space *mapping;
+	struct list_head dev_node;
+	struct list_head owner_node;
+	struct xarray handles;
+	u32 next_handle;
+	atomic_t nhandles;
+	struct pindrop_status *status;
+	unsigned int state;
+	unsigned int reason;
+	wait_queue_head_t wait;
+	struct work_struct reap;
+	spinlock_t lock;
+	struct list_head order;
+	struct list_head failed;
+	unsigned int nfailed;
+	u64 forgotten;
+	struct list_head done;
+	u64 last_ticket;
+	u64 ticket;
+	u64 reported;
+	unsigned int live;
+	unsigned int lost;
+	bool dropped;
+	struct pindrop_queue queues[];
+};
+
+/**
+ * struct pindrop_buf - driver memory
+ * @ref: handle, VMAs, jobs
+ * @rcu: readers of the handle table may still look at @ref
+ * @dev: its device; referenced
+ * @id: never reused; for tracing
+ * @ctx_id: the context that allocated it
+ * @handle: its name there
+ * @flags: enum pindrop_alloc_flags
+ * @bytes: its size
+ * @npages: the same in pages
+ * @pages: each with a reference of ours; of a COHERENT one only their addresses
+ * @sgt: bus addresses; of a COHERENT one a single entry
+ * @cpu: dma_alloc_coherent()'s address, or NULL
+ * @offset: its range of mmap offsets, in pages
+ * @node: in dev::bufs
+ * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
+ * @need_sync: the device does not see the CPU's caches, or it bounces
+ * @vmas: mappings, for tracing
+ * @lost: LOST jobs that use it
+ */
+struct pindrop_buf {
+	struct kref ref;
+	struct rcu_head rcu;
+	struct pindrop_dev *dev;
+	u64 id;
+	u64 ctx_id;
+	u32 handle;
+	u32 flags;
+	u64 bytes;
+	unsigned long npages;
+	struct page **pages;
+	struct sg_table sgt;
+	void *cpu;
+	struct iova *offset;
+	struct list_head node;
+	atomic_t mapped;
+	bool need_sync;
+	atomic_t vmas;
+	atomic_t lost;
+};
+
+/**
+ * struct pindrop_cursor - a place in a buffer or in the device's memory
+ * @buf: the buffer; NULL: device memory. Referenced by the job
+ * @sg: segment that holds the place
+ * @at: bytes into the segment, or into the device's memory
+ * @offset: bytes into the buffer
+ */
+struct pindrop_cursor {
+	struct pindrop_buf *buf;
+	struct scatterlist *sg;
+	u64 at;
+	u64 offset;
+};
+
+/**
+ * enum pindrop_job_state - how far a job is
+ * @PINDROP_JOB_QUEUED: has pieces to issue, or pieces on the hardware
+ * @PINDROP_JOB_LOST: reported as failed, but a piece may still be running
+ * @PINDROP_JOB_FINISHED: DONE, ERROR or CANCELED: see pindrop_job::result
+ */
+enum pindrop_job_state {
+	PINDROP_JOB_QUEUED,
+	PINDROP_JOB_LOST,
+	PINDROP_JOB_FINISHED,
+};
+
+/**
+ * struct pindrop_job - one transfer
+ * @ref: see the top of this file
+ * @ctx: its context; referenced until retired
+ * @chan: its channel
+ * @state: under chan::lock
+ * @op: enum pindrop_op
+ * @zero: clears the device's memory; made by us, has no ticket
+ * @uses_devmem: names the device's memory
+ * @kind: direction
+ * @src: where to read next
+ * @dst: where to write next
+ * @length: bytes in all
+ * @left: bytes not yet issued; under chan::lock
+ * @pieces: pieces on the hardware; under chan::lock
+ * @error: first failure; under chan::lock
+ * @ticket: its place in the context's order
+ * @user_data: the program's own
+ * @node: in pindrop_queue::jobs (chan::lock), then ctx::done (ctx::lock)
+ * @order: in ctx::order or ctx::failed; under ctx::lock
+ * @passed: finished, as far as the order is concerned; under ctx::lock
+ * @result: 0 or -errno; valid when @passed
+ */
+struct pindrop_job {
+	struct kref ref;
+	struct pindrop_ctx *ctx;
+	struct pindrop_chan *chan;
+	enum pindrop_job_state state;
+	u32 op;
+	bool zero;
+	bool uses_devmem;
+	enum pindrop_piece_kind kind;
+	struct pindrop_cursor src;
+	struct pindrop_cursor dst;
+	u64 length;
+	u64 left;
+	unsigned int pieces;
+	int error;
+	u64 ticket;
+	u64 user_data;
+	struct list_head node;
+	struct list_head order;
+	bool passed;
+	int result;
+};
+
+/* device.c: a device's life, the gate, sysfs */
+bool pindrop_enter(struct pindrop_dev *dev, int *idx);
+void pindrop_exit(struct pindrop_dev *dev, int idx);
+
+/* context.c: an open file */
+extern const struct file_operations pindrop_fops;
+int pindrop_ctx_bind(struct pindrop_ctx *ctx);
+int pindrop_ctx_check_owner(struct pindrop_ctx *ctx);
+int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx);
+void pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason);
+void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx);
+bool pindrop_ctx_settled(struct pindrop_ctx *ctx);
+void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline);
+void pindrop_ctx_put(struct pindrop_ctx *ctx);
+void pindrop_ctx_set_gone(struct pindrop_ctx *ctx);
+void pindrop_status_put(struct pindrop_status *status);
+
+/* owner.c: the address space that owns contexts */
+struct pindrop_owner *pindrop_owner_get(void);
+void pindrop_owner_put(struct pindrop_owner *owner);
+unsigned long pindrop_owner_deadline_locked(struct pindrop_owner *owner);
+
+/* buffer.c: driver memory */
+struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
+				      u32 flags);
+struct pindrop_buf *pindrop_buf_get_handle(struct pindrop_ctx *ctx, u32 handle);
+int pindrop_buf_publish(struct pindrop_ctx *ctx, struct pindrop_buf *buf,
+			u32 *handle);
+int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle);
+void pindrop_buf_drop_all(struct pindrop_ctx *ctx);
+void pindrop_buf_put(struct pindrop_buf *buf);
+void pindrop_buf_unmap_all(struct pindrop_dev *dev);
+void pindrop_buf_seek(struct pindrop_cursor *cur, struct pindrop_buf *buf,
+		      u64 offset);
+u64 pindrop_buf_bus(const struct pindrop_cursor *cur, u64 *contiguous);
+void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes);
+void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
+		      bool for_cpu, enum dma_data_direction dir);
+
+/* mmap.c: what user space maps */
+int pindrop_mmap(struct file *file, struct vm_area_struct *vma);
+void pindrop_zap(struct pindrop_ctx *ctx);
+
+/* job.c: SUBMIT and WAIT, a job's life */
+int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args);
+int pindrop_wait(struct pindrop_ctx *ctx, struct pindrop_wait *args);
+void pindrop_job_finish(struct pindrop_job *job, int result);
+void pindrop_job_lose(struct pindrop_job *job);
+void pindrop_job_put(struct pindrop_job *job);
+void pindrop_job_drop_bufs(struct pindrop_job *job);
+
+/* channel.c: pieces, turns, completion */
+int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id);
+void pindrop_chan_fini(struct pindrop_chan *chan);
+int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			struct list_head *jobs, unsigned int count,
+			u64 *first, u64 *last);
+void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			 int error);
+void pindrop_chan_pump_locked(struct pindrop_chan *chan);
+int pindrop_chan_service_locked(struct pindrop_chan *chan);
+
+/* reaper.c: the kill chain from K2 on, and retirement */
+extern struct workqueue_struct *pindrop_reap_wq;
+void pindrop_chain_work(struct work_struct *work);
+unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
+void pindrop_chain_kick(struct pindrop_chan *chan);
+void pindrop_chain_remove(struct pindrop_dev *dev);
+void pindrop_reap(struct pindrop_ctx *ctx);
+void pindrop_reap_work(struct work_struct *work);
+
+/* ioctl.c: the verbs */
+long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+#endif /* PINDROP_H */
