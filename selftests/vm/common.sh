@@ -20,33 +20,43 @@ is_debian() { command -v apt-get >/dev/null && grep -q '^ID=debian' /etc/os-rele
 
 build_user() { make -s -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"; }
 
-# depends REGEX PACKAGE...: the packages matching REGEX that the candidates of PACKAGE depend on.
 # Some images turn apt's own index of its lists off, which makes each question take a second.
+apt_cache() {
+	mkdir -p "$cache"
+	LC_ALL=C apt-cache -o Dir::Cache::pkgcache="$cache/pkgcache.bin" "$@" 2> /dev/null
+}
+
+# depends REGEX PACKAGE...: the packages matching REGEX that the candidates of PACKAGE depend on.
 depends() {
 	local regex=$1
 	shift
-	mkdir -p "$cache"
-	LC_ALL=C apt-cache -o Dir::Cache::pkgcache="$cache/pkgcache.bin" depends "$@" 2> /dev/null |
-		sed -nE "s/^ *\|?Depends: ($regex)$/\1/p"
+	apt_cache depends "$@" | sed -nE "s/^ *\|?Depends: ($regex)$/\1/p"
+}
+
+update_lists() {
+	[ "$(id -u)" = 0 ] || die "the package lists are empty or old; as root: apt-get update"
+	say "updating the package lists"
+	# One unreachable source must not spoil the others.
+	apt-get -qq update < /dev/null >&2 || true
 }
 
 # fetch DIR PACKAGE...: unpack packages into DIR without installing them. DIR appears whole or not at all.
-fetch() {
-	local dir=$1 tmp deb
+# FETCHED names a function that may change the unpacked tree first.
+fetch() (
+	target=$1
 	shift
-	[ ! -d "$dir" ] || return 0
+	[ ! -d "$target" ] || exit 0
 	say "downloading $*"
-	mkdir -p "$cache"
+	mkdir -p "$(dirname "$target")"
 	tmp=$(mktemp -d "$cache/fetch.XXXXXX")
+	trap 'rm -rf "$tmp"' EXIT
 	mkdir "$tmp/debs" "$tmp/tree"
 	# apt's own user cannot write below the cache, and says so.
-	(cd "$tmp/debs" && apt-get -qq -o APT::Sandbox::User=root download "$@") >&2 || {
-		rm -rf "$tmp"
+	(cd "$tmp/debs" && apt-get -qq -o APT::Sandbox::User=root download "$@") >&2 ||
 		die "cannot download $*; if the package lists are old, run 'apt-get update'"
-	}
 	for deb in "$tmp"/debs/*.deb; do dpkg-deb -x "$deb" "$tmp/tree"; done
 	${FETCHED:-:} "$tmp/tree"
-	mkdir -p "$(dirname "$dir")"
-	mv -T "$tmp/tree" "$dir" 2>/dev/null || [ -d "$dir" ]
-	rm -rf "$tmp"
-}
+	chmod 755 "$tmp/tree"
+	# Somebody else may have been faster.
+	mv -T "$tmp/tree" "$target" 2> /dev/null || [ -d "$target" ]
+)
