@@ -38,7 +38,8 @@ static bool buf_reachable(struct pindrop_dev *dev, struct page *page,
 /* Where to look for pages, best first; the last one is 0. */
 static const gfp_t buf_zones[] = { GFP_DMA32, GFP_DMA, 0 };
 
-static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order)
+static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order,
+				    bool must)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
 	bool translated = buf_translated(dev);
@@ -46,8 +47,8 @@ static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order)
 	gfp_t where = 0;
 	struct page *page;
 
-	/* A large chunk is a wish: do not push others out of memory for it. */
-	gfp |= order ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
+	/* A larger chunk than needed is a wish: nobody is pushed out for it. */
+	gfp |= order && !must ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
 	for (;;) {
 		page = alloc_pages_node(dev_to_node(dev->parent), gfp | where,
 					order);
@@ -64,6 +65,8 @@ static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order)
 /* Largest chunks first; each page then stands alone, with a count of its own. */
 static int buf_alloc_pages(struct pindrop_buf *buf)
 {
+	unsigned int lowest = buf->flags & PINDROP_ALLOC_HUGE ? BUF_MAX_ORDER :
+								0;
 	size_t max = dma_max_mapping_size(buf->dev->parent);
 	unsigned long have = 0, i, left;
 	unsigned int order = BUF_MAX_ORDER;
@@ -76,12 +79,12 @@ static int buf_alloc_pages(struct pindrop_buf *buf)
 	while (have < buf->npages) {
 		left = buf->npages - have;
 		order = min_t(unsigned int, order, ilog2(left));
-		while (order && (PAGE_SIZE << order) > max)
+		while (order > lowest && (PAGE_SIZE << order) > max)
 			order--;
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		page = buf_alloc_chunk(buf->dev, order);
-		if (!page && !order)
+		page = buf_alloc_chunk(buf->dev, order, order == lowest);
+		if (!page && order <= lowest)
 			return -ENOMEM;
 		if (!page) {
 			order--;
@@ -214,6 +217,9 @@ static void buf_free(struct kref *ref)
 		__free_iova(&dev->offsets, buf->offset);
 	atomic64_dec(&dev->stats.buffers);
 	atomic64_sub(buf->bytes, &dev->stats.bytes);
+	if (buf->charged)
+		atomic64_sub(buf->bytes, &buf->user->bytes);
+	pindrop_user_put(buf->user);
 	/* Without job references jobs still read these; only the pages go. */
 	if (!PINDROP_BROKEN(jobref)) {
 		sg_free_table(&buf->sgt);
@@ -281,6 +287,23 @@ static int buf_map(struct pindrop_buf *buf)
 	return 0;
 }
 
+/* The limits first: they are what a large request should fail at. */
+static int buf_charge(struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = buf->dev;
+	int err;
+
+	err = pindrop_user_charge(&buf->user->bytes, buf->bytes,
+				  pindrop_user_max_bytes());
+	if (err)
+		return err;
+	buf->charged = true;
+	buf->offset = alloc_iova(&dev->offsets, buf->npages,
+				 PINDROP_LAST_PGOFF,
+				 buf->flags & PINDROP_ALLOC_HUGE);
+	return buf->offset ? 0 : -ENOMEM;
+}
+
 /**
  * pindrop_buf_alloc() - allocate memory and map it for the device
  * @ctx: for whom; open
@@ -288,8 +311,8 @@ static int buf_map(struct pindrop_buf *buf)
  * @flags: enum pindrop_alloc_flags, checked
  *
  * Context: a user process; long; no lock held, not inside the gate.
- * Return: a buffer without a handle, or ERR_PTR(): -ENOMEM, -EINTR (killed),
- * -ENODEV.
+ * Return: a buffer without a handle, or ERR_PTR(): -ENOMEM, -EDQUOT, -EINTR
+ * (killed), -ENODEV.
  */
 struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 				      u32 flags)
@@ -304,6 +327,8 @@ struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 	kref_init(&buf->ref); /* the handle's */
 	buf->dev = dev;
 	get_device(&dev->dev);
+	buf->user = ctx->user;
+	kref_get(&buf->user->ref); /* the buffer's: it may outlive the context */
 	buf->id = atomic64_inc_return(&dev->ids);
 	buf->ctx_id = ctx->id;
 	buf->flags = flags;
@@ -313,9 +338,9 @@ struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 	atomic64_inc(&dev->stats.buffers);
 	atomic64_add(bytes, &dev->stats.bytes);
 
-	buf->offset = alloc_iova(&dev->offsets, buf->npages,
-				 PINDROP_LAST_PGOFF, false);
-	err = buf->offset ? buf_map(buf) : -ENOMEM;
+	err = buf_charge(buf);
+	if (!err)
+		err = buf_map(buf);
 	if (err) {
 		pindrop_buf_put(buf);
 		return ERR_PTR(err);
@@ -468,6 +493,7 @@ void pindrop_buf_seek(struct pindrop_cursor *cur, struct pindrop_buf *buf,
  * @contiguous: bytes that follow it there without a gap
  *
  * Context: any.
+ * Return: the bus address.
  */
 u64 pindrop_buf_bus(const struct pindrop_cursor *cur, u64 *contiguous)
 {

@@ -333,11 +333,18 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 		err = -EIO;
 	if (!err && ctx->live + count > PINDROP_MAX_QUEUED)
 		err = -EDQUOT;
-	job = list_first_entry(jobs, struct pindrop_job, node);
-	if (!err && job->zero)
-		err = lease_take(chan, ctx, &fresh);
 	if (err)
 		goto out;
+	err = pindrop_user_charge(&ctx->user->jobs, count, PINDROP_USER_JOBS);
+	if (err)
+		goto out;
+	job = list_first_entry(jobs, struct pindrop_job, node);
+	if (job->zero)
+		err = lease_take(chan, ctx, &fresh);
+	if (err) {
+		atomic64_sub(count, &ctx->user->jobs);
+		goto out;
+	}
 	*first = ctx->last_ticket + 1;
 	list_for_each_entry_safe(job, next, jobs, node)
 		if (!job->zero || fresh)

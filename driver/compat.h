@@ -28,4 +28,27 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
+/*
+ * Huge entries: 6.12 is the first kernel here that asks the handler of an area
+ * which is not a file system's. Where it does not, ALLOC_HUGE is refused.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && \
+	IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && \
+	IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)
+#define PINDROP_HUGE 1
+#else
+#define PINDROP_HUGE 0
+#endif
+
+#if PINDROP_HUGE
+#include <linux/huge_mm.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+#define pindrop_insert_pmd(vmf, pfn, write) \
+	vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write)
+#else
+#define pindrop_insert_pmd(vmf, pfn, write) vmf_insert_pfn_pmd(vmf, pfn, write)
+#endif
+#endif
+
 #endif /* PINDROP_COMPAT_H */

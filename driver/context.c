@@ -6,6 +6,7 @@
 #include "pindrop.h"
 
 #include <linux/fs.h>
+#include <linux/huge_mm.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/proc_fs.h>
@@ -88,27 +89,17 @@ void pindrop_ctx_set_gone(struct pindrop_ctx *ctx)
 	wake_up_all(&ctx->wait);
 }
 
-static int pindrop_open(struct inode *inode, struct file *file)
+static struct pindrop_ctx *ctx_create(struct pindrop_dev *dev)
 {
-	struct pindrop_dev *dev =
-		container_of(inode->i_cdev, struct pindrop_dev, cdev);
+	unsigned int i, n = dev->limits.channels;
 	struct pindrop_ctx *ctx;
-	unsigned int i;
-	int err;
 
-	ctx = kzalloc(struct_size(ctx, queues, dev->limits.channels),
-		      GFP_KERNEL_ACCOUNT);
+	ctx = kzalloc(struct_size(ctx, queues, n), GFP_KERNEL_ACCOUNT);
 	if (!ctx)
-		return -ENOMEM;
-	ctx->status = status_create();
-	if (!ctx->status) {
-		kfree(ctx);
-		return -ENOMEM;
-	}
+		return NULL;
 	kref_init(&ctx->ref); /* the file's */
 	ctx->dev = dev;
 	ctx->id = atomic64_inc_return(&dev->ids);
-	ctx->mapping = file->f_mapping;
 	xa_init_flags(&ctx->handles, XA_FLAGS_ALLOC1);
 	init_waitqueue_head(&ctx->wait);
 	INIT_WORK(&ctx->reap, pindrop_reap_work);
@@ -117,20 +108,59 @@ static int pindrop_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&ctx->order);
 	INIT_LIST_HEAD(&ctx->failed);
 	INIT_LIST_HEAD(&ctx->done);
-	for (i = 0; i < dev->limits.channels; i++) {
+	for (i = 0; i < n; i++) {
 		INIT_LIST_HEAD(&ctx->queues[i].node);
 		INIT_LIST_HEAD(&ctx->queues[i].jobs);
 	}
+	ctx->status = status_create();
+	ctx->user = pindrop_user_get();
+	return ctx;
+}
 
-	/* On the list before the look at the flag: removal sees one or both. */
+static void ctx_destroy(struct pindrop_ctx *ctx)
+{
+	xa_destroy(&ctx->handles);
+	if (ctx->status)
+		pindrop_status_put(ctx->status);
+	if (ctx->user)
+		pindrop_user_put(ctx->user);
+	kfree(ctx);
+}
+
+/* Removal sets the flag before it takes the lock: it sees us, or we it. */
+static int ctx_add(struct pindrop_ctx *ctx)
+{
+	struct pindrop_dev *dev = ctx->dev;
+	int err;
+
+	err = pindrop_user_charge(&ctx->user->contexts, 1,
+				  PINDROP_USER_CONTEXTS);
+	if (err)
+		return err;
 	mutex_lock(&dev->lock);
-	err = READ_ONCE(dev->gone) ? -ENODEV : 0;
-	if (!err)
+	if (READ_ONCE(dev->gone))
+		err = -ENODEV;
+	else
 		list_add_tail(&ctx->dev_node, &dev->ctxs);
 	mutex_unlock(&dev->lock);
+	if (err)
+		atomic64_dec(&ctx->user->contexts);
+	return err;
+}
+
+static int pindrop_open(struct inode *inode, struct file *file)
+{
+	struct pindrop_dev *dev =
+		container_of(inode->i_cdev, struct pindrop_dev, cdev);
+	struct pindrop_ctx *ctx = ctx_create(dev);
+	int err;
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->mapping = file->f_mapping;
+	err = ctx->status && ctx->user ? ctx_add(ctx) : -ENOMEM;
 	if (err) {
-		pindrop_status_put(ctx->status);
-		kfree(ctx);
+		ctx_destroy(ctx);
 		return err;
 	}
 	get_device(&dev->dev);
@@ -166,9 +196,8 @@ static void ctx_free(struct kref *ref)
 		pindrop_owner_put(owner);
 	}
 	put_pid(ctx->owner_pid);
-	xa_destroy(&ctx->handles);
-	pindrop_status_put(ctx->status);
-	kfree(ctx);
+	atomic64_dec(&ctx->user->contexts);
+	ctx_destroy(ctx);
 	atomic64_dec(&dev->stats.contexts);
 	put_device(&dev->dev);
 }
@@ -281,6 +310,7 @@ void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx)
  * @ctx: the context
  *
  * Context: any.
+ * Return: true if its state is DRAINED or LOST.
  */
 bool pindrop_ctx_settled(struct pindrop_ctx *ctx)
 {
@@ -446,6 +476,7 @@ const struct file_operations pindrop_fops = {
 	.release = pindrop_release,
 	.poll = pindrop_poll,
 	.mmap = pindrop_mmap,
+	.get_unmapped_area = thp_get_unmapped_area, /* for huge entries */
 	.unlocked_ioctl = pindrop_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = pindrop_show_fdinfo,

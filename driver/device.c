@@ -218,6 +218,8 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->engine = engine;
 	dev->iommu = iommu_kind(parent);
 	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
+	if (PINDROP_HUGE)
+		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
 	if (dev_is_dma_coherent(parent))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->lock);

@@ -81,16 +81,30 @@ static int verb_info(struct pindrop_ctx *ctx, union pindrop_args *args)
 	return 0;
 }
 
+static int alloc_check_flags(u32 flags)
+{
+	const u32 huge = PINDROP_HUGE ? PINDROP_ALLOC_HUGE : 0;
+
+	if (flags & ~(PINDROP_ALLOC_CONTIG | PINDROP_ALLOC_COHERENT | huge))
+		return -EOPNOTSUPP;
+	/* Coherent memory comes as it comes. */
+	if ((flags & PINDROP_ALLOC_COHERENT) && (flags & PINDROP_ALLOC_HUGE))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
 static int verb_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	struct pindrop_alloc *a = &args->alloc;
 	struct pindrop_buf *buf;
 	int err;
 
-	if (a->flags & ~(PINDROP_ALLOC_CONTIG | PINDROP_ALLOC_COHERENT))
-		return -EOPNOTSUPP;
+	err = alloc_check_flags(a->flags);
+	if (err)
+		return err;
 	if (a->out_offset || a->out_handle || a->reserved || !a->length ||
-	    !PAGE_ALIGNED(a->length))
+	    !IS_ALIGNED(a->length, a->flags & PINDROP_ALLOC_HUGE ? PMD_SIZE :
+								   PAGE_SIZE))
 		return -EINVAL;
 	if (a->length > PINDROP_MAX_ALLOC)
 		return -ENOMEM;

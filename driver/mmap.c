@@ -9,6 +9,7 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/fs.h>
+#include <linux/pagemap.h>
 
 #include "trace.h"
 
@@ -121,10 +122,40 @@ static vm_fault_t buf_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+#if PINDROP_HUGE
+/* 2 MiB at once, where buffer and area both allow; else page by page. */
+static vm_fault_t buf_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct pindrop_buf *buf = vma->vm_private_data;
+	unsigned long addr = vmf->address & PMD_MASK;
+	unsigned long index;
+	vm_fault_t ret;
+	int idx;
+
+	if (!(buf->flags & PINDROP_ALLOC_HUGE) || order != PMD_ORDER ||
+	    addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	index = linear_page_index(vma, addr) - buf->offset->pfn_lo;
+	if (!IS_ALIGNED(index, HPAGE_PMD_NR) ||
+	    index + HPAGE_PMD_NR > buf->npages)
+		return VM_FAULT_FALLBACK;
+	if (!pindrop_enter(buf->dev, &idx))
+		return VM_FAULT_SIGBUS;
+	ret = pindrop_insert_pmd(vmf, page_to_pfn(buf->pages[index]),
+				 vma->vm_flags & VM_WRITE);
+	pindrop_exit(buf->dev, idx);
+	return ret;
+}
+#endif
+
 static const struct vm_operations_struct buf_vm_ops = {
 	.open = buf_vm_open,
 	.close = buf_vm_close,
 	.fault = buf_fault,
+#if PINDROP_HUGE
+	.huge_fault = buf_huge_fault,
+#endif
 };
 
 /* The buffer of this context that lies at an offset, with a reference. */
@@ -159,9 +190,9 @@ static int buf_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
 		pindrop_buf_put(buf);
 		return -EINVAL;
 	}
-	if (buf->cpu) {
+	if (buf->flags & (PINDROP_ALLOC_COHERENT | PINDROP_ALLOC_HUGE)) {
 		vm_flags_set(vma, VM_PFNMAP);
-		if (!dev_is_dma_coherent(buf->dev->parent))
+		if (buf->cpu && !dev_is_dma_coherent(buf->dev->parent))
 			vma->vm_page_prot =
 				pgprot_dmacoherent(vma->vm_page_prot);
 	} else {
@@ -209,5 +240,6 @@ int pindrop_mmap(struct file *file, struct vm_area_struct *vma)
 void pindrop_zap(struct pindrop_ctx *ctx)
 {
 	lockdep_assert_held(&ctx->dev->lock);
-	unmap_mapping_range(ctx->mapping, (loff_t)PINDROP_FIRST_PGOFF << PAGE_SHIFT, 0, 1);
+	unmap_mapping_range(ctx->mapping,
+			    (loff_t)PINDROP_FIRST_PGOFF << PAGE_SHIFT, 0, 1);
 }

@@ -6,6 +6,7 @@
  * owner  one per mm, the only thing that is told when a process's memory
  *        ends. Held by its contexts, through mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
+ * user   one per uid that has contexts or buffers. Held by both.
  * buf    driver memory. Held by its handle, every VMA and every job.
  * job    one transfer. Held by the ctx's order list until its ticket has
  *        passed (or by the list of failures), and by its channel until it is
@@ -40,6 +41,7 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
+#include <linux/uidgid.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -60,6 +62,8 @@
 #define PINDROP_MAX_JOBS 1024 /* of one SUBMIT */
 #define PINDROP_MAX_QUEUED 4096 /* unfinished jobs of a context */
 #define PINDROP_MAX_HANDLES 4096 /* of a context */
+#define PINDROP_USER_CONTEXTS 4096 /* of a user */
+#define PINDROP_USER_JOBS 65536 /* unfinished jobs of a user */
 #define PINDROP_MAX_FAILED 1024 /* failures that WAIT can still report */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_WINDOW_PAGES 2
@@ -210,6 +214,24 @@ struct pindrop_owner {
 };
 
 /**
+ * struct pindrop_user - what a user holds of all devices together
+ * @ref: contexts and buffers
+ * @node: in the list of users
+ * @uid: who
+ * @contexts: open files
+ * @jobs: jobs that are not retired
+ * @bytes: driver memory
+ */
+struct pindrop_user {
+	struct kref ref;
+	struct list_head node;
+	kuid_t uid;
+	atomic64_t contexts;
+	atomic64_t jobs;
+	atomic64_t bytes;
+};
+
+/**
  * struct pindrop_status - the status window's memory
  * @ref: held by the ctx and by every VMA
  * @page: the pages, as user space sees them
@@ -234,6 +256,7 @@ struct pindrop_queue {
  * @ref: file, jobs, and the reap work while it is queued
  * @dev: its device; referenced
  * @id: never reused
+ * @user: who opened it and is charged; referenced
  * @owner: set once, by binding; holds a notifier reference
  * @owner_pid: whom fdinfo names; referenced
  * @mapping: the file's, to zap user mappings; valid while on dev::ctxs
@@ -266,6 +289,7 @@ struct pindrop_ctx {
 	struct kref ref;
 	struct pindrop_dev *dev;
 	u64 id;
+	struct pindrop_user *user;
 	struct pindrop_owner *owner;
 	struct pid *owner_pid;
 	struct address_space *mapping;
@@ -299,6 +323,7 @@ struct pindrop_ctx {
  * @ref: handle, VMAs, jobs
  * @rcu: readers of the handle table may still look at @ref
  * @dev: its device; referenced
+ * @user: who is charged; referenced
  * @id: never reused; for tracing
  * @ctx_id: the context that allocated it
  * @handle: its name there
@@ -311,6 +336,7 @@ struct pindrop_ctx {
  * @offset: its range of mmap offsets, in pages
  * @node: in dev::bufs
  * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
+ * @charged: counted against its user
  * @need_sync: the device does not see the CPU's caches, or it bounces
  * @vmas: mappings, for tracing
  * @lost: LOST jobs that use it
@@ -319,6 +345,7 @@ struct pindrop_buf {
 	struct kref ref;
 	struct rcu_head rcu;
 	struct pindrop_dev *dev;
+	struct pindrop_user *user;
 	u64 id;
 	u64 ctx_id;
 	u32 handle;
@@ -331,6 +358,7 @@ struct pindrop_buf {
 	struct iova *offset;
 	struct list_head node;
 	atomic_t mapped;
+	bool charged;
 	bool need_sync;
 	atomic_t vmas;
 	atomic_t lost;
@@ -429,6 +457,12 @@ void pindrop_status_put(struct pindrop_status *status);
 struct pindrop_owner *pindrop_owner_get(void);
 void pindrop_owner_put(struct pindrop_owner *owner);
 unsigned long pindrop_owner_deadline_locked(struct pindrop_owner *owner);
+
+/* user.c: limits per user */
+struct pindrop_user *pindrop_user_get(void);
+void pindrop_user_put(struct pindrop_user *user);
+int pindrop_user_charge(atomic64_t *count, u64 amount, u64 limit);
+u64 pindrop_user_max_bytes(void);
 
 /* buffer.c: driver memory */
 struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,

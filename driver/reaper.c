@@ -34,6 +34,8 @@ static void job_retire(struct pindrop_job *job)
 	trace_pindrop_job_retire(job, job->result);
 	pindrop_job_drop_bufs(job);
 	atomic64_dec(&dev->stats.inflight);
+	if (!job->zero) /* the user did not ask for that one */
+		atomic64_dec(&ctx->user->jobs);
 	spin_lock_irq(&ctx->lock);
 	ctx->live--;
 	spin_unlock_irq(&ctx->lock);
@@ -179,7 +181,8 @@ static void chain_tell(struct pindrop_chan *chan)
  *
  * Twice in a piece's time: a lost interrupt then costs half of it.
  *
- * Context: any. Return: jiffies.
+ * Context: any.
+ * Return: jiffies.
  */
 unsigned long pindrop_chain_interval(struct pindrop_dev *dev)
 {

@@ -43,11 +43,14 @@
  * - ENOTTY: unknown verb, or one that this kernel does not have (INFO tells).
  * - EPERM: the caller is not the owner.
  * - EOWNERDEAD: the owner's address space is gone, or is going.
- * - ENODEV: the device is gone. INFO, WAIT and FREE still work.
+ * - ENODEV: the device is gone, and with it all handles. INFO and WAIT still
+ *   work, buffers may be unmapped.
  * - ENOENT: no such handle in this context.
  * - ERANGE: beyond the end of the buffer or of the device's memory.
  * - ENOMEM: no memory, or none that the device can reach.
- * - EDQUOT: a limit of the context or of its user (see INFO).
+ * - EDQUOT: a limit of the context (see INFO), or of its user: 4,096 open
+ *   files (then it is open() that fails), 65,536 unfinished jobs, buffers of
+ *   half of the machine's memory.
  * - EBUSY: the device's own memory is leased to another context.
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
  * - ECANCELED: in WAIT's out_result only: cancelled with its context.
@@ -166,7 +169,8 @@ struct pindrop_info {
  * enum pindrop_alloc_flags - ALLOC's flags
  * @PINDROP_ALLOC_CONTIG: one range on the device's bus, or -ENOMEM
  * @PINDROP_ALLOC_COHERENT: needs no SYNC on any machine; no O_DIRECT on it
- * @PINDROP_ALLOC_HUGE: mapped in 2 MiB entries; no O_DIRECT on it
+ * @PINDROP_ALLOC_HUGE: mapped in 2 MiB entries; no O_DIRECT on it; not
+ *	together with PINDROP_ALLOC_COHERENT
  */
 enum pindrop_alloc_flags {
 	PINDROP_ALLOC_CONTIG = 1 << 0,
@@ -178,15 +182,15 @@ enum pindrop_alloc_flags {
  * struct pindrop_alloc - PINDROP_IOC_ALLOC: memory for the device, zeroed
  * @size: sizeof(struct pindrop_alloc)
  * @flags: enum pindrop_alloc_flags
- * @length: bytes, a multiple of the page size; not above INFO's out_max_alloc
- *	(-ENOMEM)
+ * @length: bytes, a multiple of the page size, with PINDROP_ALLOC_HUGE of
+ *	2 MiB; not above INFO's out_max_alloc (-ENOMEM)
  * @out_offset: where mmap() of the file finds it; unique on the device while
  *	the memory lives
  * @out_handle: its name in this context, never 0; given out in turn
  * @reserved: must be 0
  *
  * Binds the context. Errors: EINVAL (length), EOPNOTSUPP (flag), ENOMEM,
- * EDQUOT (handles), EPERM, EOWNERDEAD, ENODEV, EINTR (a signal while binding).
+ * EDQUOT (handles, bytes), EPERM, EOWNERDEAD, ENODEV, EINTR (a signal while binding).
  *
  * mmap(out_offset) takes MAP_SHARED only (-EINVAL) and no PROT_EXEC
  * (-EACCES), by the owner only (-EPERM, after its death -EOWNERDEAD), within
@@ -209,8 +213,8 @@ struct pindrop_alloc {
  * @size: sizeof(struct pindrop_free)
  * @handle: what to drop
  *
- * The memory lives on while it is mapped or a job uses it. Works on a device
- * that is gone. Errors: ENOENT, EPERM, EOWNERDEAD.
+ * The memory lives on while it is mapped or a job uses it. Errors: ENOENT,
+ * EPERM, EOWNERDEAD, ENODEV.
  */
 struct pindrop_free {
 	__u32 size;
@@ -311,7 +315,8 @@ struct pindrop_job_desc {
  * @out_first: ticket of the first job
  * @out_last: ticket of the last one; tickets go up by 1 and are never reused
  *
- * Binds the context. The jobs of one context and channel run in order. Errors:
+ * Binds the context, even if a job is then refused. The jobs of one context
+ * and channel run in order. Errors:
  * EINVAL, EOPNOTSUPP, ENOENT, ERANGE, EBUSY, EDQUOT, ENOMEM, EPERM,
  * EOWNERDEAD, ENODEV, EIO (the channel hangs), EFAULT (nothing is queued
  * unless only the writing back failed), EINTR. @out_error_index is written
