@@ -116,9 +116,6 @@ static int buf_map_pages(struct pindrop_buf *buf)
 	struct device *parent = buf->dev->parent;
 	int err;
 
-	err = buf_alloc_pages(buf);
-	if (err)
-		return err;
 	err = sg_alloc_table_from_pages_segment(&buf->sgt, buf->pages,
 						buf->npages, 0, buf->bytes,
 						dma_get_max_seg_size(parent),
@@ -259,11 +256,16 @@ static void buf_trace(struct pindrop_buf *buf)
 static int buf_map(struct pindrop_buf *buf)
 {
 	struct pindrop_dev *dev = buf->dev;
-	int err;
+	int err = 0;
 
+	if (!(buf->flags & PINDROP_ALLOC_COHERENT))
+		err = buf_alloc_pages(buf);
+	if (err)
+		return err;
 	/*
 	 * Counted first, and only then a look at the flag: removal, which sets
-	 * it and then waits for the count, has this one mapped or refused.
+	 * it and then waits for the count, has this one mapped or refused. The
+	 * long part is before.
 	 */
 	atomic_inc(&dev->nmapped);
 	smp_mb__after_atomic(); /* pairs with synchronize_srcu() in removal */

@@ -36,6 +36,7 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 		return -ENOMEM;
 	for (i = 0; i < dev->limits.depth; i++) {
 		chan->pieces[i].chan = id;
+		chan->pieces[i].queue = chan;
 		list_add_tail(&chan->pieces[i].node, &chan->free_pieces);
 	}
 	return 0;
@@ -95,15 +96,15 @@ static void cursor_advance(struct pindrop_cursor *cur, u64 bytes)
 
 /**
  * pindrop_piece_progress() - a piece got further and has its time again
- * @dev: the device
  * @piece: on the hardware
  *
  * Context: in the engine's service op (channel lock held).
  */
-void pindrop_piece_progress(struct pindrop_dev *dev,
-			    struct pindrop_piece *piece)
+void pindrop_piece_progress(struct pindrop_piece *piece)
 {
-	piece->deadline = jiffies + msecs_to_jiffies(dev->limits.piece_ms);
+	unsigned int ms = piece->queue->dev->limits.piece_ms;
+
+	piece->deadline = jiffies + msecs_to_jiffies(ms);
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_progress);
 
@@ -119,7 +120,7 @@ static int piece_issue(struct pindrop_chan *chan, struct pindrop_piece *piece)
 	if (job->dst.buf)
 		pindrop_buf_sync(job->dst.buf, job->dst.offset, piece->len,
 				 false, DMA_FROM_DEVICE);
-	pindrop_piece_progress(dev, piece);
+	pindrop_piece_progress(piece);
 	trace_pindrop_piece_issue(piece);
 	err = dev->ops->issue(dev->engine, piece);
 	if (err)
@@ -181,7 +182,6 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 
 /**
  * pindrop_piece_done() - the hardware is finished with a piece
- * @dev: the device
  * @piece: as given to issue
  * @status: 0, or -errno if it is not copied
  *
@@ -189,10 +189,9 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
  *
  * Context: in the engine's service op only (channel lock held).
  */
-void pindrop_piece_done(struct pindrop_dev *dev, struct pindrop_piece *piece,
-			int status)
+void pindrop_piece_done(struct pindrop_piece *piece, int status)
 {
-	struct pindrop_chan *chan = &dev->chans[piece->chan];
+	struct pindrop_chan *chan = piece->queue;
 	struct pindrop_job *job = piece->job;
 
 	lockdep_assert_held(&chan->lock);
@@ -210,7 +209,7 @@ void pindrop_piece_done(struct pindrop_dev *dev, struct pindrop_piece *piece,
 		return;
 	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node)) {
 		if (job->zero && !job->error)
-			dev->lease_clean = true;
+			chan->dev->lease_clean = true;
 		pindrop_job_finish(job, job->error);
 	} else if (job->error) {
 		job_unqueue(chan, &job->ctx->queues[chan->id], job);
@@ -247,7 +246,8 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
  * @dev: the device
  * @chan: its channel
  *
- * Context: any, hard interrupts included; calls the engine's service op.
+ * Context: any, hard interrupts included; calls the engine's service op. Not
+ * once pindrop_unregister() is called: that one polls.
  */
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
 {

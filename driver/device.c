@@ -102,6 +102,7 @@ static void pindrop_dev_release(struct device *d)
 	if (dev->dev.devt)
 		ida_free(&pindrop_minors, MINOR(dev->dev.devt));
 	kfree(dev->chans);
+	put_device(dev->parent);
 	kfree(dev);
 }
 
@@ -211,10 +212,12 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	device_initialize(&dev->dev);
 	dev->dev.class = &pindrop_class;
 	dev->dev.parent = parent;
-	dev->parent = parent;
+	dev->parent = get_device(parent);
 	strscpy(dev->parent_name, dev_name(parent), sizeof(dev->parent_name));
 	dev->ops = ops;
 	dev->limits = *limits;
+	strscpy(dev->engine_name, limits->name, sizeof(dev->engine_name));
+	dev->limits.name = dev->engine_name;
 	dev->engine = engine;
 	dev->iommu = iommu_kind(parent);
 	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
@@ -261,7 +264,6 @@ void pindrop_unregister(struct pindrop_dev *dev)
 {
 	struct pindrop_ctx *ctx;
 
-	cdev_device_del(&dev->cdev, &dev->dev);
 	/* K0 for all. Pairs with the read in pindrop_enter(). */
 	WRITE_ONCE(dev->gone, true);
 	synchronize_srcu(&dev->gate);
@@ -277,6 +279,7 @@ void pindrop_unregister(struct pindrop_dev *dev)
 	pindrop_chain_remove(dev);
 	pindrop_buf_unmap_all(dev);
 	pindrop_dev_fini(dev);
+	cdev_device_del(&dev->cdev, &dev->dev);
 	put_device(&dev->dev);
 }
 EXPORT_SYMBOL_GPL(pindrop_unregister);

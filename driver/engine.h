@@ -10,6 +10,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+struct pindrop_chan;
 struct pindrop_dev;
 struct pindrop_job;
 
@@ -28,11 +29,12 @@ enum pindrop_piece_kind {
 /**
  * struct pindrop_piece - what the hardware does in one go
  * @kind: direction
- * @chan: the channel it is issued on
+ * @chan: number of the channel it is issued on
  * @src: bus address, or offset into the device's memory
  * @dst: the same
  * @len: bytes; within the engine's limits, not 0
  * @engine_data: the engine's own, from issue to done
+ * @queue: core: the channel
  * @node: core: chan::issued or chan::free_pieces
  * @job: core: what it is a part of; the piece keeps the job from retiring
  * @dst_offset: core: first byte in the job's destination
@@ -47,6 +49,7 @@ struct pindrop_piece {
 	u32 len;
 	unsigned long engine_data;
 
+	struct pindrop_chan *queue;
 	struct list_head node;
 	struct pindrop_job *job;
 	u64 dst_offset;
@@ -109,9 +112,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 				     void *engine);
 void pindrop_unregister(struct pindrop_dev *dev);
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan);
-void pindrop_piece_progress(struct pindrop_dev *dev,
-			    struct pindrop_piece *piece);
-void pindrop_piece_done(struct pindrop_dev *dev, struct pindrop_piece *piece,
-			int status);
+void pindrop_piece_progress(struct pindrop_piece *piece);
+void pindrop_piece_done(struct pindrop_piece *piece, int status);
 
 #endif /* PINDROP_ENGINE_H */

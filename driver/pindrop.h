@@ -139,10 +139,12 @@ struct pindrop_chan {
  * struct pindrop_dev - one device instance
  * @dev: the class device; its reference count is ours
  * @cdev: the node
- * @parent: the device that does DMA; valid until unregistration ends
+ * @parent: the device that does DMA; referenced, bound until unregistration
+ *	ends
  * @parent_name: its name, which outlives it
  * @ops: the engine; not called after unregistration
  * @limits: the engine's figures
+ * @engine_name: limits.name, which must outlive the engine's module
  * @engine: the engine's own
  * @caps: what the core adds to limits.caps
  * @iommu: enum pindrop_iommu, asked once: it does not change while bound
@@ -174,6 +176,7 @@ struct pindrop_dev {
 	char parent_name[32];
 	const struct pindrop_engine_ops *ops;
 	struct pindrop_engine_limits limits;
+	char engine_name[16];
 	void *engine;
 	u64 caps;
 	u32 iommu;

@@ -60,7 +60,7 @@ MODULE_PARM_DESC(dma_bits,
  * struct edu - one card
  * @pdev: its PCI device
  * @regs: BAR 0
- * @pd: the core's
+ * @pd: the core's; for the interrupt only, which comes after it
  * @piece: on the hardware, or NULL; like @phase2 under the channel's lock
  * @phase2: the piece's second DMA is still to be started
  * @stop: ... but must not be
@@ -126,13 +126,13 @@ static int edu_service(void *engine, unsigned int chan)
 		return idle;
 	if (edu->phase2 && !edu->stop) {
 		edu->phase2 = false;
-		pindrop_piece_progress(edu->pd, piece);
+		pindrop_piece_progress(piece);
 		edu_start(edu, EDU_SCRATCH, piece->dst, piece->len,
 			  EDU_CMD_IRQ | EDU_CMD_TO_MEM);
 		return 0;
 	}
 	edu->piece = NULL;
-	pindrop_piece_done(edu->pd, piece, edu->phase2 ? -ECANCELED : 0);
+	pindrop_piece_done(piece, edu->phase2 ? -ECANCELED : 0);
 	return 1;
 }
 
@@ -340,9 +340,9 @@ static void edu_remove(struct pci_dev *pdev)
 {
 	struct edu *edu = pci_get_drvdata(pdev);
 
+	free_irq(pci_irq_vector(pdev, 0), edu);
 	pindrop_unregister(edu->pd);
 	pci_clear_master(pdev);
-	free_irq(pci_irq_vector(pdev, 0), edu);
 	pci_free_irq_vectors(pdev);
 	pci_iounmap(pdev, edu->regs);
 	pci_release_regions(pdev);
