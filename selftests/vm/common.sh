@@ -18,6 +18,16 @@ die() { say "$*"; exit 1; }
 
 is_debian() { command -v apt-get >/dev/null && grep -q '^ID=debian' /etc/os-release; }
 
+# Two runs in one tree would build over each other.
+lock_tree() {
+	mkdir -p "$build"
+	exec 9> "$build/lock"
+	flock -n 9 || {
+		say "waiting for the other run in this tree"
+		flock 9
+	}
+}
+
 build_user() { make -s -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"; }
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.
