@@ -44,12 +44,16 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 
 /**
  * pindrop_chan_fini() - free what a channel has
- * @chan: the channel; zeroed ones do no harm
+ * @chan: the channel
  *
- * Context: may sleep; nothing can reach the channel's hardware any more.
+ * Context: may sleep; the kill chain is over. When it returns the engine is
+ * not called any more, an interrupt that is late does nothing.
  */
 void pindrop_chan_fini(struct pindrop_chan *chan)
 {
+	spin_lock_irq(&chan->lock);
+	chan->state = PINDROP_CHAN_GONE;
+	spin_unlock_irq(&chan->lock);
 	kfree(chan->pieces);
 	chan->pieces = NULL;
 }
@@ -246,15 +250,16 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
  * @dev: the device
  * @chan: its channel
  *
- * Context: any, hard interrupts included; calls the engine's service op. Not
- * once pindrop_unregister() is called: that one polls.
+ * Context: any, hard interrupts included; calls the engine's service op. Does
+ * nothing after pindrop_unregister(); not to be called after pindrop_put().
  */
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->chans[chan].lock, flags);
-	pindrop_chan_service_locked(&dev->chans[chan]);
+	if (dev->chans[chan].state != PINDROP_CHAN_GONE)
+		pindrop_chan_service_locked(&dev->chans[chan]);
 	spin_unlock_irqrestore(&dev->chans[chan].lock, flags);
 }
 EXPORT_SYMBOL_GPL(pindrop_service);

@@ -167,6 +167,8 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 	unsigned int i;
 
 	for (i = 0; dev->chans && i < dev->limits.channels; i++) {
+		if (!dev->chans[i].pieces)
+			continue; /* not made yet */
 		quiet &= list_empty(&dev->chans[i].issued);
 		pindrop_chan_fini(&dev->chans[i]);
 	}
@@ -258,7 +260,8 @@ EXPORT_SYMBOL_GPL(pindrop_register);
  * is left, no buffer is mapped in user space. Memory whose jobs could not be
  * proved over is kept for ever.
  *
- * Context: may sleep, for a few of the engine's piece times at most.
+ * Context: may sleep, for a few of the engine's piece times at most. The
+ * interrupt is better left on until then; pindrop_put() is still to be called.
  */
 void pindrop_unregister(struct pindrop_dev *dev)
 {
@@ -280,9 +283,20 @@ void pindrop_unregister(struct pindrop_dev *dev)
 	pindrop_buf_unmap_all(dev);
 	pindrop_dev_fini(dev);
 	cdev_device_del(&dev->cdev, &dev->dev);
-	put_device(&dev->dev);
 }
 EXPORT_SYMBOL_GPL(pindrop_unregister);
+
+/**
+ * pindrop_put() - the engine forgets the device
+ * @dev: unregistered; the interrupt is off
+ *
+ * Context: may sleep.
+ */
+void pindrop_put(struct pindrop_dev *dev)
+{
+	put_device(&dev->dev);
+}
+EXPORT_SYMBOL_GPL(pindrop_put);
 
 static int __init pindrop_init(void)
 {

@@ -97,7 +97,8 @@ struct pindrop_engine_limits {
  *	under way; interrupts may stop too. May sleep
  *
  * All but @cut are called with the channel's lock held and interrupts off,
- * from registration until pindrop_unregister() returns, and never after.
+ * from registration until pindrop_unregister() returns, and never after. The
+ * interrupt may stay until pindrop_put().
  */
 struct pindrop_engine_ops {
 	int (*issue)(void *engine, struct pindrop_piece *piece);
@@ -111,6 +112,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 				     const struct pindrop_engine_limits *limits,
 				     void *engine);
 void pindrop_unregister(struct pindrop_dev *dev);
+void pindrop_put(struct pindrop_dev *dev);
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan);
 void pindrop_piece_progress(struct pindrop_piece *piece);
 void pindrop_piece_done(struct pindrop_piece *piece, int status);

@@ -104,10 +104,12 @@ struct pindrop_stats {
  * enum pindrop_chan_state - where a channel stands
  * @PINDROP_CHAN_RUN: takes pieces; idle if none is issued
  * @PINDROP_CHAN_WEDGED: a piece hangs; takes nothing until it is proved over
+ * @PINDROP_CHAN_GONE: the engine is not called any more
  */
 enum pindrop_chan_state {
 	PINDROP_CHAN_RUN,
 	PINDROP_CHAN_WEDGED,
+	PINDROP_CHAN_GONE,
 };
 
 /**

@@ -322,6 +322,7 @@ static int edu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 err_unregister:
 	pindrop_unregister(edu->pd);
+	pindrop_put(edu->pd);
 err_vectors:
 	pci_clear_master(pdev);
 	pci_free_irq_vectors(pdev);
@@ -340,9 +341,11 @@ static void edu_remove(struct pci_dev *pdev)
 {
 	struct edu *edu = pci_get_drvdata(pdev);
 
-	free_irq(pci_irq_vector(pdev, 0), edu);
+	/* The vector after the last DMA: its message would fault without one. */
 	pindrop_unregister(edu->pd);
 	pci_clear_master(pdev);
+	free_irq(pci_irq_vector(pdev, 0), edu);
+	pindrop_put(edu->pd);
 	pci_free_irq_vectors(pdev);
 	pci_iounmap(pdev, edu->regs);
 	pci_release_regions(pdev);
