@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+/* Memory that the device can reach. */
+#include "private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_SIZE (UINT64_C(2) << 20)
+
+/* 0 if it does not fit. */
+static uint64_t round_length(uint64_t length, uint32_t flags)
+{
+	uint64_t unit = flags & PINDROP_ALLOC_HUGE ?
+				HUGE_SIZE :
+				(uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (length > UINT64_MAX - (unit - 1))
+		return 0;
+	return (length + unit - 1) / unit * unit;
+}
+
+/**
+ * pindrop_buf_alloc() - allocate zeroed memory that the device can reach
+ * @dev: the device
+ * @length: bytes, not 0; rounded up to whole pages, with PINDROP_ALLOC_HUGE to
+ *	2 MiB
+ * @flags: enum pindrop_alloc_flags
+ * @buf: the buffer
+ *
+ * Makes the caller's address space the owner of @dev if it has none. The
+ * memory lives until the last reference is dropped, no mapping of it is left
+ * and no job uses it any more.
+ *
+ * Return: 0, with a reference in @buf that the caller drops with
+ * pindrop_buf_unref(); or
+ * -EINVAL (@length is 0), -EOPNOTSUPP (@flags), -ENOMEM (none, or none that
+ * the device can reach, or more than it ever gives), -EDQUOT (a limit of the
+ * context or the user), -EPERM (@dev has another owner), -EOWNERDEAD, -ENODEV
+ * (the device is gone), -EINTR (call again).
+ */
+PINDROP_EXPORT int pindrop_buf_alloc(struct pindrop *dev, uint64_t length,
+				     uint32_t flags, struct pindrop_buf **buf)
+{
+	struct pindrop_alloc args = { .size = sizeof(args), .flags = flags };
+	struct pindrop_buf *new;
+	int err;
+
+	if (!length)
+		return -EINVAL;
+	args.length = round_length(length, flags);
+	if (!args.length)
+		return -ENOMEM;
+	new = calloc(1, sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	err = pindrop_ioctl(dev, PINDROP_IOC_ALLOC, &args);
+	if (err) {
+		free(new);
+		return err;
+	}
+	atomic_init(&new->refs, 1);
+	pthread_mutex_init(&new->lock, NULL);
+	new->dev = pindrop_ref(dev);
+	new->length = args.length;
+	new->offset = args.out_offset;
+	new->handle = args.out_handle;
+	*buf = new;
+	return 0;
+}
+
+/**
+ * pindrop_buf_ref() - take a reference
+ * @buf: the buffer
+ *
+ * Return: @buf.
+ */
+PINDROP_EXPORT struct pindrop_buf *pindrop_buf_ref(struct pindrop_buf *buf)
+{
+	atomic_fetch_add_explicit(&buf->refs, 1, memory_order_relaxed);
+	return buf;
+}
+
+/**
+ * pindrop_buf_unref() - drop a reference
+ * @buf: the buffer, or NULL
+ *
+ * With the last one the buffer is unmapped and its handle dropped. Jobs that
+ * were submitted on it go on: they hold the memory themselves.
+ *
+ * Return: NULL, to be assigned to the variable that held the reference.
+ */
+PINDROP_EXPORT struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf)
+{
+	struct pindrop_free args = { .size = sizeof(args) };
+
+	if (!buf || atomic_fetch_sub_explicit(&buf->refs, 1,
+					      memory_order_acq_rel) != 1)
+		return NULL;
+	if (buf->data)
+		munmap(buf->data, buf->length);
+	args.handle = buf->handle;
+	/* Refused to a forked child and on a dead device: then it is right. */
+	pindrop_ioctl(buf->dev, PINDROP_IOC_FREE, &args);
+	pindrop_unref(buf->dev);
+	pthread_mutex_destroy(&buf->lock);
+	free(buf);
+	return NULL;
+}
+
+/**
+ * pindrop_buf_map() - where a buffer is in the caller's memory
+ * @buf: the buffer
+ * @data: the first byte; read and write
+ *
+ * Mapped when first asked for, unmapped with the last reference. When the
+ * device goes, touching the memory raises SIGBUS.
+ *
+ * Return: 0, or -ENOMEM, -EPERM (not the owner), -EOWNERDEAD, -ENODEV.
+ */
+PINDROP_EXPORT int pindrop_buf_map(struct pindrop_buf *buf, void **data)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&buf->lock);
+	if (!buf->data)
+		err = pindrop_mmap(buf->dev, buf->length,
+				   PROT_READ | PROT_WRITE, buf->offset,
+				   &buf->data);
+	if (!err)
+		*data = buf->data;
+	pthread_mutex_unlock(&buf->lock);
+	return err;
+}
+
+/**
+ * pindrop_buf_length() - a buffer's size
+ * @buf: the buffer
+ *
+ * Return: bytes; what was asked for, rounded up.
+ */
+PINDROP_EXPORT uint64_t pindrop_buf_length(const struct pindrop_buf *buf)
+{
+	return buf->length;
+}
+
+/**
+ * pindrop_buf_offset() - where mmap() of the file finds a buffer
+ * @buf: the buffer
+ *
+ * For those who map it themselves: a part of it, or at a place of their own.
+ *
+ * Return: the offset.
+ */
+PINDROP_EXPORT uint64_t pindrop_buf_offset(const struct pindrop_buf *buf)
+{
+	return buf->offset;
+}
+
+/**
+ * pindrop_buf_handle() - a buffer's name in a job
+ * @buf: the buffer
+ *
+ * Return: the handle, never 0.
+ */
+PINDROP_EXPORT uint32_t pindrop_buf_handle(const struct pindrop_buf *buf)
+{
+	return buf->handle;
+}
+
+/**
+ * pindrop_buf_sync() - begin or end access by the CPU
+ * @buf: the buffer
+ * @flags: PINDROP_SYNC_BEGIN or PINDROP_SYNC_END, and PINDROP_SYNC_READ,
+ *	PINDROP_SYNC_WRITE or both
+ * @offset: first byte
+ * @length: bytes, not 0
+ *
+ * Needed where the device does not see the CPU's caches, cheap elsewhere.
+ *
+ * Return: 0, or -EINVAL (@flags, @length, beyond 2^64), -EOPNOTSUPP (unknown
+ * flag), -ERANGE (beyond the end), -EPERM (not the owner), -EOWNERDEAD,
+ * -ENODEV.
+ */
+PINDROP_EXPORT int pindrop_buf_sync(struct pindrop_buf *buf, uint32_t flags,
+				    uint64_t offset, uint64_t length)
+{
+	struct pindrop_sync args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.handle = buf->handle,
+		.offset = offset,
+		.length = length,
+	};
+
+	return pindrop_ioctl(buf->dev, PINDROP_IOC_SYNC, &args);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library's files share; not installed. */
+#ifndef LIBPINDROP_PRIVATE_H
+#define LIBPINDROP_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "libpindrop.h"
+
+#define PINDROP_EXPORT __attribute__((visibility("default")))
+
+/**
+ * struct pindrop - an open device
+ * @refs: the user's references, and one of every buffer
+ * @fd: the node; fixed
+ * @node: its path; fixed
+ * @lock: guards @window
+ * @window: the status window, mapped when it is first asked for, or NULL
+ */
+struct pindrop {
+	atomic_uint refs;
+	int fd;
+	char *node;
+	pthread_mutex_t lock;
+	struct pindrop_window *window;
+};
+
+/**
+ * struct pindrop_buf - a buffer
+ * @refs: the user's references
+ * @dev: its device, with a reference; fixed, like all but @data
+ * @length: its size
+ * @offset: where mmap() finds it
+ * @handle: its name in the driver
+ * @lock: guards @data
+ * @data: the mapping, made when it is first asked for, or NULL
+ */
+struct pindrop_buf {
+	atomic_uint refs;
+	struct pindrop *dev;
+	uint64_t length;
+	uint64_t offset;
+	uint32_t handle;
+	pthread_mutex_t lock;
+	void *data;
+};
+
+int pindrop_ioctl(const struct pindrop *dev, unsigned int verb, void *args);
+int pindrop_mmap(const struct pindrop *dev, uint64_t length, int prot,
+		 uint64_t offset, void **data);
+
+#endif /* LIBPINDROP_PRIVATE_H */

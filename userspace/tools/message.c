@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/* Errors go to stderr, with what to do about them where we know. */
+#include "tool.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static void say(const char *format, va_list args)
+{
+	fputs("pindrop: ", stderr);
+	vfprintf(stderr, format, args);
+}
+
+void complain(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+/* The same with the text of an error; gives back the exit status. */
+int fail(int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", pindrop_strerror(err));
+	return EXIT_FAILED;
+}
+
+static bool is_no_device(int err)
+{
+	return err == -ENOENT || err == -ENODEV || err == -ENXIO;
+}
+
+/* A device that cannot be found or opened; gives back the exit status. */
+int device_error(int err, const char *what)
+{
+	fail(err, "%s", what);
+	if (is_no_device(err))
+		fputs("Is the driver loaded? 'modprobe pindrop_edu' loads it and its engine for QEMU's edu\n"
+		      "device; 'ls /sys/class/pindrop' shows what it has found, 'dmesg' why it has not.\n",
+		      stderr);
+	else if (err == -EACCES)
+		fputs("Be root, or in the group that the node belongs to: 'pindrop' where the udev rule\n"
+		      "is installed (pindrop(4)).\n",
+		      stderr);
+	else if (err == -EINVAL || err == -ENOTTY)
+		fputs("Do the driver and this program belong together? ('pindrop --version')\n",
+		      stderr);
+	return is_no_device(err) ? EXIT_NO_DEVICE : EXIT_FAILED;
+}
