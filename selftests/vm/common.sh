@@ -28,7 +28,10 @@ lock_tree() {
 	}
 }
 
-build_user() { make -s -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"; }
+build_user() {
+	mkdir -p "$build/user"
+	make -s -j"$(nproc)" -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"
+}
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.
 apt_cache() {
