@@ -7,6 +7,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_info,
+	&cmd_copy,
 	&cmd_status,
 };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static void say(const char *format, va_list args)
 {
@@ -22,15 +23,10 @@ void complain(const char *format, ...)
 	fputc('\n', stderr);
 }
 
-/* The same with the text of an error; gives back the exit status. */
-int fail(int err, const char *format, ...)
+/* A file, or anything else of the system's; gives back the exit status. */
+int file_error(int err, const char *path)
 {
-	va_list args;
-
-	va_start(args, format);
-	say(format, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", pindrop_strerror(err));
+	complain("%s: %s", path, strerror(-err));
 	return EXIT_FAILED;
 }
 
@@ -39,10 +35,10 @@ static bool is_no_device(int err)
 	return err == -ENOENT || err == -ENODEV || err == -ENXIO;
 }
 
-/* A device that cannot be found or opened; gives back the exit status. */
-int device_error(int err, const char *what)
+/* A device, NULL for none in particular; gives back the exit status. */
+int device_error(int err, const char *node)
 {
-	fail(err, "%s", what);
+	complain("%s: %s", node ? node : "no device", pindrop_strerror(err));
 	if (is_no_device(err))
 		fputs("Is the driver loaded? 'modprobe pindrop_edu' loads it and its engine for QEMU's edu\n"
 		      "device; 'ls /sys/class/pindrop' shows what it has found, 'dmesg' why it has not.\n",
@@ -50,9 +46,6 @@ int device_error(int err, const char *what)
 	else if (err == -EACCES)
 		fputs("Be root, or in the group that the node belongs to: 'pindrop' where the udev rule\n"
 		      "is installed (pindrop(4)).\n",
-		      stderr);
-	else if (err == -EINVAL || err == -ENOTTY)
-		fputs("Do the driver and this program belong together? ('pindrop --version')\n",
 		      stderr);
 	return is_no_device(err) ? EXIT_NO_DEVICE : EXIT_FAILED;
 }

@@ -35,7 +35,7 @@ int find_device(const struct device_options *want, char *node, size_t size)
 			     pindrop_find_default(node, size);
 	if (!err)
 		return EXIT_OK;
-	return device_error(err, want->engine ? want->engine : "pindrop");
+	return device_error(err, want->engine);
 }
 
 int open_device(const struct device_options *want, struct pindrop **dev)

@@ -68,7 +68,7 @@ static int show_all(struct json *json)
 		err = pindrop_find(NULL, i, node, sizeof(node));
 		if (err == -ENODEV && i)
 			break;
-		status = err ? device_error(err, "pindrop") :
+		status = err ? device_error(err, NULL) :
 			       show_one(node, json);
 	}
 	return status;

@@ -33,6 +33,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
+extern const struct command cmd_copy;
 extern const struct command cmd_info;
 extern const struct command cmd_status;
 
@@ -64,8 +65,7 @@ int bad_usage(const struct command *cmd);
 
 /* message.c */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int fail(int err, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-int device_error(int err, const char *what);
+int file_error(int err, const char *path);
+int device_error(int err, const char *node);
 
 #endif /* PINDROP_TOOL_H */
