@@ -10,6 +10,9 @@
 
 #include "trace.h"
 
+/* Jobs begun in one go with interrupts off. */
+#define PUMP_BUDGET 64
+
 /**
  * pindrop_chan_init() - make a channel ready
  * @dev: its device
@@ -54,6 +57,8 @@ void pindrop_chan_fini(struct pindrop_chan *chan)
 	spin_lock_irq(&chan->lock);
 	chan->state = PINDROP_CHAN_GONE;
 	spin_unlock_irq(&chan->lock);
+	/* It is armed under the lock, and not once the channel is GONE. */
+	cancel_delayed_work_sync(&chan->chain);
 	kfree(chan->pieces);
 	chan->pieces = NULL;
 }
@@ -154,12 +159,14 @@ static void job_unqueue(struct pindrop_chan *chan, struct pindrop_queue *queue,
  * pindrop_chan_pump_locked() - give the hardware what it can take
  * @chan: the channel
  *
- * One piece a context, then the next context's turn.
+ * One piece a context, then the next context's turn. Jobs that need no
+ * hardware are taken so many at a time; the chain's work goes on with the rest.
  *
  * Context: channel lock held; inside the gate, or called by the engine.
  */
 void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 {
+	unsigned int budget = PUMP_BUDGET;
 	struct pindrop_piece *piece;
 	struct pindrop_queue *queue;
 	struct pindrop_job *job;
@@ -167,6 +174,10 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	lockdep_assert_held(&chan->lock);
 	while (chan->state == PINDROP_CHAN_RUN && !list_empty(&chan->runq) &&
 	       !list_empty(&chan->free_pieces)) {
+		if (!budget--) {
+			mod_delayed_work(chan->dev->wq, &chan->chain, 0);
+			break;
+		}
 		queue = list_first_entry(&chan->runq, struct pindrop_queue,
 					 node);
 		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
@@ -236,10 +247,11 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 
 	lockdep_assert_held(&chan->lock);
 	idle = dev->ops->service(dev->engine, chan->id);
-	if (list_empty(&chan->issued)) {
-		/* Proof, late or not: the channel is as good as new. */
+	if (chan->state == PINDROP_CHAN_WEDGED && list_empty(&chan->issued)) {
+		/* Late, but proof: good as new, and watched closely again. */
 		chan->state = PINDROP_CHAN_RUN;
-		wake_up_all(&dev->quiet);
+		mod_delayed_work(dev->wq, &chan->chain,
+				 pindrop_chain_interval(dev));
 	}
 	pindrop_chan_pump_locked(chan);
 	return idle;

@@ -162,7 +162,7 @@ struct pindrop_chan {
  * @bufs_lock: guards @bufs
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
- * @quiet: woken when a channel falls idle or @nmapped falls to 0
+ * @quiet: woken when @nmapped falls to 0
  * @offsets: mmap offsets in use, in pages
  * @zero: zeroed memory the device reads to clear its own, and its bus address
  * @zero_dma: see @zero

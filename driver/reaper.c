@@ -211,6 +211,7 @@ void pindrop_chain_work(struct work_struct *work)
 		return;
 	spin_lock_irq(&chan->lock);
 	chain_abort_locked(chan);
+	pindrop_chan_pump_locked(chan);
 	if (!list_empty(&chan->issued) && !chain_idle_locked(chan)) {
 		wedged = chan->state != PINDROP_CHAN_WEDGED;
 		if (wedged)
@@ -220,8 +221,8 @@ void pindrop_chain_work(struct work_struct *work)
 		again = msecs_to_jiffies(PINDROP_RETRY_MS);
 	else if (!list_empty(&chan->issued))
 		again = pindrop_chain_interval(dev);
-	if (again)
-		mod_delayed_work(dev->wq, &chan->chain, again);
+	if (again) /* unless it is to run sooner */
+		queue_delayed_work(dev->wq, &chan->chain, again);
 	spin_unlock_irq(&chan->lock);
 	pindrop_exit(dev, idx);
 
