@@ -8,6 +8,7 @@
 static const struct command *const commands[] = {
 	&cmd_info,
 	&cmd_copy,
+	&cmd_demo,
 	&cmd_status,
 };
 

@@ -34,6 +34,7 @@ struct command {
 };
 
 extern const struct command cmd_copy;
+extern const struct command cmd_demo;
 extern const struct command cmd_info;
 extern const struct command cmd_status;
 
