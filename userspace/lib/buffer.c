@@ -33,6 +33,7 @@ static uint64_t round_length(uint64_t length, uint32_t flags)
  * memory lives until the last reference is dropped, no mapping of it is left
  * and no job uses it any more.
  *
+ * Context: any thread; may block until there is memory.
  * Return: 0, with a reference in @buf that the caller drops with
  * pindrop_buf_unref(); or
  * -EINVAL (@length is 0), -EOPNOTSUPP (@flags), -ENOMEM (none, or none that
@@ -74,6 +75,7 @@ PINDROP_EXPORT int pindrop_buf_alloc(struct pindrop *dev, uint64_t length,
  * pindrop_buf_ref() - take a reference
  * @buf: the buffer
  *
+ * Context: any thread that holds a reference; does not block.
  * Return: @buf.
  */
 PINDROP_EXPORT struct pindrop_buf *pindrop_buf_ref(struct pindrop_buf *buf)
@@ -89,6 +91,7 @@ PINDROP_EXPORT struct pindrop_buf *pindrop_buf_ref(struct pindrop_buf *buf)
  * With the last one the buffer is unmapped and its handle dropped. Jobs that
  * were submitted on it go on: they hold the memory themselves.
  *
+ * Context: any thread, each reference once; may block like pindrop_unref().
  * Return: NULL, to be assigned to the variable that held the reference.
  */
 PINDROP_EXPORT struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf)
@@ -117,6 +120,7 @@ PINDROP_EXPORT struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf)
  * Mapped when first asked for, unmapped with the last reference. When the
  * device goes, touching the memory raises SIGBUS.
  *
+ * Context: any thread; does not block.
  * Return: 0, or -ENOMEM, -EPERM (not the owner), -EOWNERDEAD, -ENODEV.
  */
 PINDROP_EXPORT int pindrop_buf_map(struct pindrop_buf *buf, void **data)
@@ -138,6 +142,7 @@ PINDROP_EXPORT int pindrop_buf_map(struct pindrop_buf *buf, void **data)
  * pindrop_buf_length() - a buffer's size
  * @buf: the buffer
  *
+ * Context: any thread; does not block.
  * Return: bytes; what was asked for, rounded up.
  */
 PINDROP_EXPORT uint64_t pindrop_buf_length(const struct pindrop_buf *buf)
@@ -151,6 +156,7 @@ PINDROP_EXPORT uint64_t pindrop_buf_length(const struct pindrop_buf *buf)
  *
  * For those who map it themselves: a part of it, or at a place of their own.
  *
+ * Context: any thread; does not block.
  * Return: the offset.
  */
 PINDROP_EXPORT uint64_t pindrop_buf_offset(const struct pindrop_buf *buf)
@@ -162,6 +168,7 @@ PINDROP_EXPORT uint64_t pindrop_buf_offset(const struct pindrop_buf *buf)
  * pindrop_buf_handle() - a buffer's name in a job
  * @buf: the buffer
  *
+ * Context: any thread; does not block.
  * Return: the handle, never 0.
  */
 PINDROP_EXPORT uint32_t pindrop_buf_handle(const struct pindrop_buf *buf)
@@ -179,6 +186,7 @@ PINDROP_EXPORT uint32_t pindrop_buf_handle(const struct pindrop_buf *buf)
  *
  * Needed where the device does not see the CPU's caches, cheap elsewhere.
  *
+ * Context: any thread; does not block.
  * Return: 0, or -EINVAL (@flags, @length, beyond 2^64), -EOPNOTSUPP (unknown
  * flag), -ERANGE (beyond the end), -EPERM (not the owner), -EOWNERDEAD,
  * -ENODEV.

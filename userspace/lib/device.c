@@ -53,6 +53,7 @@ static int check_node(struct pindrop *dev)
  * The file is closed on exec. It has no owner yet: that is the first address
  * space that allocates or submits.
  *
+ * Context: any thread; may block like open(2).
  * Return: 0, with a reference in @dev that the caller drops with
  * pindrop_unref(); or
  * -ENOENT (no such node), -ENXIO (a node without a device), -EACCES (no
@@ -97,6 +98,7 @@ err_unref:
  * @engine: name of the engine, such as "edu"
  * @dev: the device
  *
+ * Context: any thread; may block like open(2).
  * Return: as pindrop_open(), and as pindrop_find().
  */
 PINDROP_EXPORT int pindrop_open_engine(const char *engine,
@@ -114,6 +116,8 @@ PINDROP_EXPORT int pindrop_open_engine(const char *engine,
  *
  * The choice is pindrop_find_default()'s.
  *
+ * Context: any thread that does not change the environment meanwhile; may block like
+ * open(2).
  * Return: as pindrop_open(), and as pindrop_find_default().
  */
 PINDROP_EXPORT int pindrop_open_default(struct pindrop **dev)
@@ -128,6 +132,7 @@ PINDROP_EXPORT int pindrop_open_default(struct pindrop **dev)
  * pindrop_ref() - take a reference
  * @dev: the device
  *
+ * Context: any thread that holds a reference; does not block.
  * Return: @dev.
  */
 PINDROP_EXPORT struct pindrop *pindrop_ref(struct pindrop *dev)
@@ -143,6 +148,8 @@ PINDROP_EXPORT struct pindrop *pindrop_ref(struct pindrop *dev)
  * With the last reference, those of its buffers included, the file is closed,
  * which waits until the hardware is quiet; the window is unmapped before.
  *
+ * Context: any thread, each reference once; the last one may block for the time of
+ * a few pieces (INFO's out_piece_ms).
  * Return: NULL, to be assigned to the variable that held the reference.
  */
 PINDROP_EXPORT struct pindrop *pindrop_unref(struct pindrop *dev)
@@ -167,6 +174,7 @@ PINDROP_EXPORT struct pindrop *pindrop_unref(struct pindrop *dev)
  * For poll() and epoll: readable when jobs have finished that no wait has
  * reported yet; hung up when the owner is dead or the device gone.
  *
+ * Context: any thread; does not block.
  * Return: the file descriptor; it stays the library's.
  */
 PINDROP_EXPORT int pindrop_fd(const struct pindrop *dev)
@@ -178,6 +186,7 @@ PINDROP_EXPORT int pindrop_fd(const struct pindrop *dev)
  * pindrop_node() - the path a device was opened by
  * @dev: the device
  *
+ * Context: any thread; does not block.
  * Return: a string that lives as long as @dev.
  */
 PINDROP_EXPORT const char *pindrop_node(const struct pindrop *dev)
@@ -193,6 +202,7 @@ PINDROP_EXPORT const char *pindrop_node(const struct pindrop *dev)
  *
  * What the driver does not know of @info is 0. Works on a device that is gone.
  *
+ * Context: any thread; does not block.
  * Return: 0, or -EINVAL (@size), -EFAULT.
  */
 PINDROP_EXPORT int pindrop_get_info(struct pindrop *dev,

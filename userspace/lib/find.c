@@ -87,6 +87,7 @@ static long next_device(DIR *class, const char *engine, long above)
  * @node: its path
  * @size: room in @node, PINDROP_NODE_MAX is enough
  *
+ * Context: any thread.
  * Return: 0, or -ENODEV (there are not so many, or no driver), -ENAMETOOLONG
  * (@size), -ENOMEM, -EMFILE, -ENFILE, -EACCES.
  */
@@ -119,6 +120,7 @@ PINDROP_EXPORT int pindrop_find(const char *engine, unsigned int index,
  * first device is taken, else it is the first of all. Empty variables count as
  * unset, and programs with raised privileges ignore both.
  *
+ * Context: any thread that does not change the environment meanwhile.
  * Return: 0, or as pindrop_find().
  */
 PINDROP_EXPORT int pindrop_find_default(char *node, size_t size)
@@ -160,6 +162,7 @@ static int open_attrs(const char *node)
  * @engine: the name
  * @size: room in @engine; 16 is enough
  *
+ * Context: any thread.
  * Return: 0, or -ENOENT (no such node), -ENODEV (no such device), -ENOTTY (not
  * a device node), -EMFILE, -ENFILE, -ENOMEM, -EACCES.
  */
@@ -195,6 +198,7 @@ _Static_assert(sizeof(counter_names) / sizeof(counter_names[0]) *
  * The counters are read one after the other. What this library does not know
  * of @counters is 0.
  *
+ * Context: any thread.
  * Return: 0, or -ENOENT (no such node), -ENODEV (no such device), -ENOTTY (not
  * a device node), -EINVAL (an attribute is not a number), -EMFILE, -ENFILE,
  * -ENOMEM, -EACCES.

@@ -23,6 +23,8 @@ static void job_fill(struct pindrop_job_desc *job, uint32_t dst,
 /**
  * pindrop_job_nop() - describe a job that does nothing, in its turn
  * @job: filled in; @user_data is 0 and may be set afterwards
+ *
+ * Context: any thread, on a @job of its own; does not block.
  */
 PINDROP_EXPORT void pindrop_job_nop(struct pindrop_job_desc *job)
 {
@@ -41,6 +43,8 @@ PINDROP_EXPORT void pindrop_job_nop(struct pindrop_job_desc *job)
  *
  * Offsets and length are multiples of INFO's out_align. The buffers have to be
  * held until the job is submitted, not longer.
+ *
+ * Context: any thread, on a @job of its own; does not block.
  */
 PINDROP_EXPORT void pindrop_job_copy(struct pindrop_job_desc *job,
 				     const struct pindrop_buf *dst,
@@ -59,6 +63,8 @@ PINDROP_EXPORT void pindrop_job_copy(struct pindrop_job_desc *job,
  * @src: buffer to read from
  * @src_offset: first byte there
  * @length: bytes
+ *
+ * Context: any thread, on a @job of its own; does not block.
  */
 PINDROP_EXPORT void pindrop_job_to_device(struct pindrop_job_desc *job,
 					  uint64_t dev_offset,
@@ -76,6 +82,8 @@ PINDROP_EXPORT void pindrop_job_to_device(struct pindrop_job_desc *job,
  * @dst_offset: first byte there
  * @dev_offset: first byte in the device's memory
  * @length: bytes
+ *
+ * Context: any thread, on a @job of its own; does not block.
  */
 PINDROP_EXPORT void pindrop_job_from_device(struct pindrop_job_desc *job,
 					    const struct pindrop_buf *dst,
@@ -100,6 +108,7 @@ PINDROP_EXPORT void pindrop_job_from_device(struct pindrop_job_desc *job,
  * Makes the caller's address space the owner of @dev if it has none. Jobs of
  * one device and channel run in order.
  *
+ * Context: any thread; does not wait for the device.
  * Return: 0, or
  * -EINVAL (@count is 0, no such channel, a job's length, alignment or overlap),
  * -EOPNOTSUPP (an operation, flag or direction that the engine does not have),
@@ -146,6 +155,7 @@ PINDROP_EXPORT int pindrop_submit_jobs(struct pindrop *dev, uint32_t channel,
  * Anybody who has the file may wait, also after the owner's death and on a
  * device that is gone: every job ends in bounded time.
  *
+ * Context: any thread; blocks until @deadline at most.
  * Return: 0 if all have succeeded; -ETIME at the deadline, -EINTR (call
  * again), -EINVAL (a ticket not given out yet, @first above @last); else what
  * the job @failed ended with:
@@ -174,6 +184,7 @@ PINDROP_EXPORT int pindrop_wait_jobs(struct pindrop *dev, uint64_t first,
  * pindrop_deadline() - a point in time, from now
  * @from_now: nanoseconds
  *
+ * Context: any thread; does not block.
  * Return: the deadline; PINDROP_FOREVER if it is too far off.
  */
 PINDROP_EXPORT uint64_t pindrop_deadline(uint64_t from_now)

@@ -22,6 +22,7 @@ static const char *system_text(int err)
  * pindrop_strerror() - what an error of this library means
  * @err: what a function returned; the sign does not matter
  *
+ * Context: any thread; does not block.
  * Return: a string that lives for ever, never NULL.
  */
 PINDROP_EXPORT const char *pindrop_strerror(int err)
@@ -73,6 +74,7 @@ PINDROP_EXPORT const char *pindrop_strerror(int err)
 /**
  * pindrop_version() - the version of this library
  *
+ * Context: any thread; does not block.
  * Return: a string that lives for ever.
  */
 PINDROP_EXPORT const char *pindrop_version(void)

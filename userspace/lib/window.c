@@ -13,6 +13,7 @@
  * not, as long as @dev lives. The driver writes it while it is read: use the
  * functions below for ticket and state.
  *
+ * Context: any thread; does not block.
  * Return: 0, or -ENOMEM.
  */
 PINDROP_EXPORT int pindrop_get_window(struct pindrop *dev,
@@ -67,6 +68,7 @@ static uint64_t load_ticket(const struct pindrop_window *window)
  * An acquire read: what these jobs wrote into memory is visible after it. It
  * does not say whether they succeeded; pindrop_wait_jobs() does.
  *
+ * Context: any thread; no system call.
  * Return: the ticket, 0 before the first job has finished.
  */
 PINDROP_EXPORT uint64_t
@@ -79,6 +81,7 @@ pindrop_window_ticket(const struct pindrop_window *window)
  * pindrop_window_state() - where the context stands
  * @window: from pindrop_get_window()
  *
+ * Context: any thread; no system call.
  * Return: enum pindrop_state.
  */
 PINDROP_EXPORT unsigned int
