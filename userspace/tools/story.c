@@ -9,14 +9,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct story_page *find_page(struct story *story, int64_t pfn)
+/* One of the pages that an event gives back, and that had not gone before. */
+static bool frees_page(const struct story_page *page,
+		       const struct trace_event *event)
+{
+	int64_t pfn, order = 0;
+
+	if (!event_number(event, "pfn", &pfn))
+		return false;
+	event_number(event, "order", &order);
+	return page->pfn >= pfn && (page->pfn - pfn) >> (order & 31) == 0 &&
+	       (!page->freed || page->freed == event);
+}
+
+static bool frees_any(const struct story *story,
+		      const struct trace_event *event)
 {
 	unsigned int i;
 
 	for (i = 0; i < story->npages; i++)
-		if (story->page[i].pfn == pfn)
-			return &story->page[i];
-	return NULL;
+		if (frees_page(&story->page[i], event))
+			return true;
+	return false;
 }
 
 static bool is_pindrop(const struct trace_event *event)
@@ -40,13 +54,10 @@ static bool is_ours(const struct story *story, const struct facts *facts,
 bool story_has_event(const struct story *story, const struct facts *facts,
 		     const struct trace_event *event)
 {
-	int64_t pfn;
-
 	if (is_pindrop(event))
 		return is_ours(story, facts, event);
 	if (event_is(event, "mm_page_free"))
-		return event_number(event, "pfn", &pfn) &&
-		       find_page((struct story *)story, pfn);
+		return frees_any(story, event);
 	/* Unmapping goes on all through a life; here it is the end's. */
 	return event->us >= facts->kill_us &&
 	       (event->pid == facts->pid || !event->name.len);
@@ -65,19 +76,16 @@ static void read_pages(struct story *story, const struct trace_event *event)
 
 static void read_free(struct story *story, const struct trace_event *event)
 {
-	struct story_page *page;
-	int64_t pfn;
+	unsigned int i;
 
-	if (!event_number(event, "pfn", &pfn))
-		return;
-	page = find_page(story, pfn);
-	/* Only the first time: then somebody else has it. */
-	if (!page || page->freed)
-		return;
-	page->freed = true;
-	story->nfreed++;
-	if (story->issued != story->idle)
-		story->busy_free = true;
+	for (i = 0; i < story->npages; i++) {
+		if (!frees_page(&story->page[i], event))
+			continue;
+		story->page[i].freed = event;
+		story->nfreed++;
+		if (story->issued != story->idle)
+			story->busy_free = true;
+	}
 }
 
 static void read_step(struct story *story, const struct trace_event *event)
@@ -218,7 +226,7 @@ static void judge_steps(struct verdict *verdict, const struct story *story)
 	if (!story->flying)
 		return;
 	need(verdict, story->steps & 1u << 2, "step K2");
-	need(verdict, story->proof, "step of the chain that ended in proof");
+	need(verdict, story->proof, "proof by the chain before a page went back");
 	if (story->steps & 1u << 8)
 		because(verdict, "step K8: the device hangs");
 }

@@ -32,9 +32,15 @@ struct facts {
 	uint64_t overrun;
 };
 
+/**
+ * struct story_page - a page of the process's buffers
+ * @pfn: its number
+ * @freed: the event that saw it go back, or NULL; later ones are of those who
+ *	got it next
+ */
 struct story_page {
 	int64_t pfn;
-	bool freed;
+	const struct trace_event *freed;
 };
 
 /**
@@ -48,10 +54,18 @@ struct story_page {
  * @flying: pieces on the hardware when the process was killed
  * @busy_free: a page went back while the hardware was not known to be idle
  * @late_issue: the hardware was given a piece after a page had gone back
- * @delivered: and so on: the event was there
- * @steps: bit n: step Kn of the kill chain was there
+ * @delivered: the signal was
+ * @do_exit: the process began to die
+ * @exit_mmap: its address space began to go
+ * @unmap_vmas: its memory was unmapped
+ * @free_pgtables: its page tables went
+ * @process_exit: it exited
+ * @killed: its context was ended
+ * @release_begin: the release hook began
+ * @release_end: the release hook ended
+ * @drained: ... with everything settled
  * @proof: a step of the chain ended in proof, before a page went back
- * @drained: the release hook went on with everything settled
+ * @steps: bit n: step Kn of the kill chain was there
  * @mm_users: at release; -1 if the trace does not say
  * @mm_count: at release; -1 if the trace does not say
  */

@@ -50,21 +50,25 @@ static const char *parse_where(const char *at, int64_t *us)
 	return parse_time(at, us);
 }
 
+static const char *back_over(const char *line, const char *end, const char *set)
+{
+	while (end > line && strchr(set, end[-1]))
+		end--;
+	return end;
+}
+
 /* The number at the end of "comm-pid " or "comm-pid (tgid) ". */
 static long parse_pid(const char *line, const char *end)
 {
-	const char *at;
+	static const char digits[] = "0123456789";
+	const char *at, *open;
 
-	while (end > line && strchr(" )", end[-1]))
-		end--;
-	for (at = end; at > line && isdigit((unsigned char)at[-1]); at--)
-		;
-	if (at > line && at[-1] == '(') {
-		for (at--; at > line && at[-1] == ' '; at--)
-			;
-		end = at;
-		while (at > line && isdigit((unsigned char)at[-1]))
-			at--;
+	end = back_over(line, end, " )");
+	at = back_over(line, end, digits);
+	open = back_over(line, at, " ");
+	if (open > line && open[-1] == '(') {
+		end = back_over(line, open - 1, " ");
+		at = back_over(line, end, digits);
 	}
 	return at > line && at[-1] == '-' && at < end ? strtol(at, NULL, 10) :
 							-1;

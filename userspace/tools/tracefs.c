@@ -24,8 +24,8 @@
 
 #define INSTANCE "pindrop-demo-"
 #define GROUP "pindrop_demo_"
-/* A CPU; the demo makes some hundred events, all filtered. */
-#define BUFFER_KB "1024"
+/* A CPU; the demo makes a hundred events or two, all filtered. */
+#define BUFFER_KB 512
 
 static int path_error(const char *path)
 {
@@ -213,6 +213,23 @@ static int remove_probes(struct tracefs *tfs, const char *group)
 	return err;
 }
 
+/* Only ever larger: to shrink a buffer is work, and can fail. */
+static int size_buffer(struct tracefs *tfs)
+{
+	char *path = make_path(tfs->dir, "buffer_size_kb");
+	char *text = NULL, want[16];
+	long have = 0;
+
+	if (path && !read_path(path, &text))
+		have = strtol(text, NULL, 10);
+	free(path);
+	free(text);
+	if (have >= BUFFER_KB)
+		return 0;
+	snprintf(want, sizeof(want), "%d", BUFFER_KB);
+	return write_file(tfs, "buffer_size_kb", want);
+}
+
 int tracefs_create(struct tracefs *tfs)
 {
 	int err;
@@ -232,7 +249,7 @@ int tracefs_create(struct tracefs *tfs)
 		return err;
 	}
 	err = write_file(tfs, "trace_clock", "mono");
-	return err ? err : write_file(tfs, "buffer_size_kb", BUFFER_KB);
+	return err ? err : size_buffer(tfs);
 }
 
 /* Harmless on what was never created. */
