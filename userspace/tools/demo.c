@@ -114,6 +114,27 @@ static int trace_pages(struct demo *demo)
 	return tracefs_event(&demo->tfs, "kmem/mm_page_free", filter);
 }
 
+/* Other users' jobs would be in the counters, and before ours in the queue. */
+static int wait_until_unused(struct demo *demo)
+{
+	unsigned int looks = STRAGGLERS_MS / LOOK_MS;
+	struct pindrop_counters c;
+	int err;
+
+	do {
+		err = pindrop_get_counters(demo->node, &c, sizeof(c));
+		if (err)
+			return device_error(err, demo->node);
+		if (!c.inflight && !c.pinned && !c.quarantined)
+			return EXIT_OK;
+	} while (--looks && pause_ms(LOOK_MS));
+	if (!stop_asked())
+		complain("%s is in use: inflight %" PRIu64 ", pinned %" PRIu64
+			 ", quarantined %" PRIu64,
+			 demo->node, c.inflight, c.pinned, c.quarantined);
+	return EXIT_FAILED;
+}
+
 static int victim_error(struct demo *demo, int err, const char *what)
 {
 	if (stop_asked())
@@ -311,7 +332,9 @@ static int demonstrate(const struct device_options *want, bool as_json)
 	if (status)
 		return status;
 	stop_catch();
-	status = set_up(&demo);
+	status = wait_until_unused(&demo);
+	if (!status)
+		status = set_up(&demo);
 	if (!status)
 		status = kill_it(&demo);
 	if (!status)

@@ -54,7 +54,7 @@ static void report(int talk, int err)
 
 static void live(int talk, const char *node)
 {
-	struct pindrop_buf *src, *dst;
+	struct pindrop_buf *src = NULL, *dst = NULL;
 	struct pindrop *dev;
 	uint64_t ticket;
 	int err;
