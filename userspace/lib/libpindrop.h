@@ -41,7 +41,7 @@ struct pindrop_buf;
  * @contexts: open contexts, and those that still have something to finish
  * @buffers: buffers that are not freed yet
  * @bytes: what they take
- * @inflight: jobs that are queued or on the hardware
+ * @inflight: jobs that hold memory: queued, on the hardware, or just over
  * @pinned: pages of user memory that are pinned
  * @quarantined: bytes kept because the hardware was not proved quiet
  * @jobs_done: jobs that succeeded, since the device is there
