@@ -350,6 +350,18 @@ struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 	return buf;
 }
 
+static unsigned int count_handles(struct pindrop_ctx *ctx, int more)
+{
+	unsigned int n;
+
+	spin_lock_irq(&ctx->lock);
+	ctx->nhandles += more;
+	n = ctx->nhandles;
+	WRITE_ONCE(ctx->status->page->buffers, n);
+	spin_unlock_irq(&ctx->lock);
+	return n;
+}
+
 /**
  * pindrop_buf_publish() - give a buffer its handle
  * @ctx: the context
@@ -365,12 +377,12 @@ int pindrop_buf_publish(struct pindrop_ctx *ctx, struct pindrop_buf *buf,
 	int err = -EDQUOT;
 
 	kref_get(&buf->ref); /* ours: a guessed handle may be freed at once */
-	if (atomic_inc_return(&ctx->nhandles) <= PINDROP_MAX_HANDLES)
+	if (count_handles(ctx, 1) <= PINDROP_MAX_HANDLES)
 		err = xa_alloc_cyclic(&ctx->handles, handle, buf,
 				      XA_LIMIT(1, PINDROP_DEVMEM - 1),
 				      &ctx->next_handle, GFP_KERNEL_ACCOUNT);
 	if (err < 0) {
-		atomic_dec(&ctx->nhandles);
+		count_handles(ctx, -1);
 		pindrop_buf_put(buf);
 		goto out;
 	}
@@ -401,7 +413,7 @@ int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle)
 
 	if (!buf)
 		return -ENOENT;
-	atomic_dec(&ctx->nhandles);
+	count_handles(ctx, -1);
 	pindrop_buf_put(buf);
 	return 0;
 }

@@ -411,6 +411,12 @@ static int pindrop_release(struct inode *inode, struct file *file)
 	pindrop_ctx_kill(ctx, PINDROP_REASON_CLOSE);
 	if (first && !PINDROP_BROKEN(wait))
 		pindrop_ctx_wait(ctx, deadline);
+	/*
+	 * What the work was queued for is done: it does not keep the context
+	 * beyond close(). If it is running, it does not wait for anything.
+	 */
+	if (cancel_work_sync(&ctx->reap))
+		pindrop_ctx_put(ctx);
 	pindrop_ctx_put(ctx);
 	return 0;
 }
@@ -461,7 +467,7 @@ static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
 		   pid_nr_ns(READ_ONCE(ctx->owner_pid), ns));
 	seq_printf(m, "pindrop-total-memory:\t%llu KiB\n",
 		   ctx_bytes(ctx) >> 10);
-	seq_printf(m, "pindrop-handles:\t%d\n", atomic_read(&ctx->nhandles));
+	seq_printf(m, "pindrop-handles:\t%llu\n", READ_ONCE(w->buffers));
 	seq_printf(m, "pindrop-inflight:\t%u\n", live);
 	seq_printf(m, "pindrop-jobs-done:\t%llu\n", READ_ONCE(w->jobs_done));
 	seq_printf(m, "pindrop-jobs-failed:\t%llu\n",

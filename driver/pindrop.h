@@ -269,7 +269,6 @@ struct pindrop_queue {
  * @owner_node: in owner::ctxs
  * @handles: pindrop_buf by handle; its own lock
  * @next_handle: cursor for cyclic allocation; under @handles's lock
- * @nhandles: handles in use
  * @status: the window; written under @lock
  * @state: enum pindrop_state; written under @lock, read without. Submission
  *	reads it under chan::lock
@@ -282,6 +281,7 @@ struct pindrop_queue {
  * @nfailed: length of @failed
  * @forgotten: highest ticket dropped from @failed
  * @done: pindrop_job::node, finished and proved over, to be retired
+ * @nhandles: handles in use
  * @last_ticket: last given out
  * @ticket: all up to here are finished
  * @reported: highest ticket that a WAIT has reported
@@ -302,7 +302,6 @@ struct pindrop_ctx {
 	struct list_head owner_node;
 	struct xarray handles;
 	u32 next_handle;
-	atomic_t nhandles;
 	struct pindrop_status *status;
 	unsigned int state;
 	unsigned int reason;
@@ -314,6 +313,7 @@ struct pindrop_ctx {
 	unsigned int nfailed;
 	u64 forgotten;
 	struct list_head done;
+	unsigned int nhandles;
 	u64 last_ticket;
 	u64 ticket;
 	u64 reported;
