@@ -25,13 +25,15 @@ union pindrop_args {
  * struct pindrop_verb_ops - one verb
  * @size: sizeof its structure
  * @min: up to the end of its last mandatory field
- * @out_on_error: the structure is written back on errors, too
+ * @out: it has something to write back
+ * @out_on_error: also on errors
  * @run: does it
  * @undo: takes it back when the structure cannot be written back
  */
 struct pindrop_verb_ops {
 	u32 size;
 	u32 min;
+	bool out;
 	bool out_on_error;
 	int (*run)(struct pindrop_ctx *ctx, union pindrop_args *args);
 	void (*undo)(struct pindrop_ctx *ctx, union pindrop_args *args);
@@ -190,10 +192,12 @@ static int verb_wait(struct pindrop_ctx *ctx, union pindrop_args *args)
 static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 	[PINDROP_VERB_INFO] = {
 		VERB(pindrop_info, flags),
+		.out = true,
 		.run = verb_info,
 	},
 	[PINDROP_VERB_ALLOC] = {
 		VERB(pindrop_alloc, reserved),
+		.out = true,
 		.run = verb_alloc,
 		.undo = undo_alloc,
 	},
@@ -207,11 +211,13 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 	},
 	[PINDROP_VERB_SUBMIT] = {
 		VERB(pindrop_submit, out_last),
+		.out = true,
 		.out_on_error = true,
 		.run = verb_submit,
 	},
 	[PINDROP_VERB_WAIT] = {
 		VERB(pindrop_wait, out_failed),
+		.out = true,
 		.out_on_error = true,
 		.run = verb_wait,
 	},
@@ -250,7 +256,8 @@ long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return err;
 	args.size = size;
 	err = verb->run(ctx, &args);
-	if (err && !verb->out_on_error)
+	/* What is done and has no answer cannot fail for want of a place for it. */
+	if (!verb->out || (err && !verb->out_on_error))
 		return err;
 	if (!copy_to_user(user, &args, min(size, verb->size)))
 		return err;
