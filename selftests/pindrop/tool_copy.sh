@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The command of userspace/, where it is installed: a file's bytes through the
+# device, and what is left when it is killed half way.
+
+command -v pindrop > /dev/null || { echo "1..0 # SKIP no pindrop command"; exit 4; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+sysfs=/sys/class/pindrop/$(basename "${PINDROP_DEV:-$(echo /dev/pindrop* | cut -d' ' -f1)}")
+number=0
+bad=0
+
+check() {
+	name=$1
+	shift
+	number=$((number + 1))
+	if "$@"; then echo "ok $number $name"; else echo "not ok $number $name"; bad=1; fi
+}
+
+same() { timeout 60 pindrop copy in out < /dev/null 2> err && cmp in out; }
+quiet() {
+	for counter in inflight pinned quarantined bytes; do
+		value=$(cat "$sysfs/$counter")
+		[ "$value" = 0 ] || { echo "# $counter is $value"; return 1; }
+	done
+}
+# The first piece is on the device when a job is in flight.
+killed() {
+	pindrop copy in half 2> /dev/null &
+	pid=$!
+	i=0
+	while [ "$(cat "$sysfs/inflight")" = 0 ] && [ $i -lt 500 ]; do i=$((i + 1)); sleep 0.01; done
+	sleep 0.5
+	kill -KILL $pid
+	wait $pid 2> /dev/null
+	[ $? = 137 ] && quiet
+}
+refused() { ! pindrop copy no-such-file out 2> err && [ -s err ]; }
+
+echo "TAP version 13"
+echo 1..5
+dd if=/dev/urandom of=in bs=40000 count=1 2> /dev/null
+check copy_has_the_same_bytes same
+check copy_leaves_nothing quiet
+check copy_killed_half_way_leaves_nothing killed
+check copy_of_nothing_says_so refused
+check info_as_json sh -c 'pindrop info --json | grep -q "\"engine\""'
+exit $bad
