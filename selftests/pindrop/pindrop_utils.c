@@ -153,6 +153,12 @@ long long pd_count(const struct pd_env *env, enum pd_counter which)
 	return strcmp(end, "\n") ? -1 : value;
 }
 
+/* What a counter has gained since the test began. */
+long long pd_grown(const struct pd_env *env, enum pd_counter which)
+{
+	return pd_count(env, which) - env->before.v[which];
+}
+
 void pd_count_all(const struct pd_env *env, struct pd_counters *c)
 {
 	int i;

@@ -88,6 +88,7 @@ const char *pd_env_leaks(const struct pd_env *env);
 int pd_open(const struct pd_env *env);
 
 long long pd_count(const struct pd_env *env, enum pd_counter which);
+long long pd_grown(const struct pd_env *env, enum pd_counter which);
 void pd_count_all(const struct pd_env *env, struct pd_counters *c);
 bool pd_count_becomes(const struct pd_env *env, enum pd_counter which,
 		      long long want, long ms);
