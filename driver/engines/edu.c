@@ -12,6 +12,7 @@
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/gfp.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
@@ -196,6 +197,40 @@ static bool edu_reads_back(struct edu *edu, dma_addr_t high, dma_addr_t low,
 }
 
 #define EDU_PROBE_LEN 64
+#define EDU_CHUNK_ORDER 9
+
+/*
+ * Memory that the device sees above 256 MiB, mapped for it to read. Where bus
+ * addresses are physical ones, what lies below is held until it is found.
+ */
+static struct page *edu_high_page(struct device *dev, gfp_t zone,
+				  dma_addr_t *dma)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN | zone;
+	unsigned long tries = SZ_256M >> (PAGE_SHIFT + EDU_CHUNK_ORDER);
+	struct page *page, *next;
+	LIST_HEAD(low);
+
+	do {
+		page = alloc_pages(gfp, EDU_CHUNK_ORDER);
+		if (!page)
+			break;
+		*dma = dma_map_page(dev, page, 0, EDU_PROBE_LEN, DMA_TO_DEVICE);
+		if (!dma_mapping_error(dev, *dma)) {
+			if (*dma >= SZ_256M)
+				break;
+			dma_unmap_page(dev, *dma, EDU_PROBE_LEN, DMA_TO_DEVICE);
+		}
+		list_add(&page->lru, &low);
+		page = NULL;
+	} while (tries--);
+	while (!list_empty(&low)) {
+		next = list_first_entry(&low, struct page, lru);
+		list_del(&next->lru);
+		__free_pages(next, EDU_CHUNK_ORDER);
+	}
+	return page;
+}
 
 /*
  * Tries a claim of more than 28 bits out: lets the device read a random
@@ -206,30 +241,24 @@ static bool edu_claim_holds(struct edu *edu, unsigned int bits)
 {
 	struct device *dev = &edu->pdev->dev;
 	dma_addr_t low_dma, high_dma;
+	struct page *high = NULL;
 	bool holds = false;
-	struct page *page;
-	void *low, *high;
+	void *low;
 
 	low = dma_alloc_coherent(dev, EDU_PROBE_LEN, &low_dma, GFP_KERNEL);
 	if (!low)
 		return false;
-	if (dma_set_mask(dev, DMA_BIT_MASK(bits)))
-		goto out_low;
-	page = alloc_page(GFP_KERNEL | (bits <= 32 ? GFP_DMA32 : 0));
-	if (!page)
-		goto out_low;
-	high = page_address(page);
-	get_random_bytes(high, EDU_PROBE_LEN);
-	high_dma = dma_map_single(dev, high, EDU_PROBE_LEN, DMA_TO_DEVICE);
-	if (dma_mapping_error(dev, high_dma))
-		goto out_page;
-	if (high_dma >= SZ_256M &&
-	    edu_reads_back(edu, high_dma, low_dma, EDU_PROBE_LEN))
-		holds = !memcmp(low, high, EDU_PROBE_LEN);
-	dma_unmap_single(dev, high_dma, EDU_PROBE_LEN, DMA_TO_DEVICE);
-out_page:
-	__free_page(page);
-out_low:
+	if (!dma_set_mask(dev, DMA_BIT_MASK(bits)))
+		high = edu_high_page(dev, bits <= 32 ? GFP_DMA32 : 0, &high_dma);
+	if (high) {
+		get_random_bytes(page_address(high), EDU_PROBE_LEN);
+		dma_sync_single_for_device(dev, high_dma, EDU_PROBE_LEN,
+					   DMA_TO_DEVICE);
+		holds = edu_reads_back(edu, high_dma, low_dma, EDU_PROBE_LEN) &&
+			!memcmp(low, page_address(high), EDU_PROBE_LEN);
+		dma_unmap_page(dev, high_dma, EDU_PROBE_LEN, DMA_TO_DEVICE);
+		__free_pages(high, EDU_CHUNK_ORDER);
+	}
 	dma_free_coherent(dev, EDU_PROBE_LEN, low, low_dma);
 	return holds;
 }
@@ -249,7 +278,7 @@ static int edu_set_mask(struct edu *edu, unsigned int *bits)
 	if (edu_claim_holds(edu, dma_bits))
 		*bits = dma_bits;
 	else
-		dev_warn(dev, "does not drive %u address bits, using %u\n",
+		dev_warn(dev, "not seen to drive %u address bits, using %u\n",
 			 dma_bits, EDU_SAFE_BITS);
 	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(*bits));
 }
