@@ -169,16 +169,6 @@ static int pindrop_open(struct inode *inode, struct file *file)
 	return nonseekable_open(inode, file);
 }
 
-static void ctx_end_lease(struct pindrop_ctx *ctx)
-{
-	struct pindrop_dev *dev = ctx->dev;
-
-	spin_lock_irq(&dev->lease_lock);
-	if (dev->lease == ctx->id)
-		dev->lease = 0;
-	spin_unlock_irq(&dev->lease_lock);
-}
-
 static void ctx_free(struct kref *ref)
 {
 	struct pindrop_ctx *ctx = container_of(ref, struct pindrop_ctx, ref);
@@ -188,7 +178,6 @@ static void ctx_free(struct kref *ref)
 
 	list_for_each_entry_safe(job, next, &ctx->failed, order)
 		pindrop_job_put(job);
-	ctx_end_lease(ctx);
 	if (owner) {
 		mutex_lock(&owner->lock);
 		list_del(&ctx->owner_node);
@@ -281,6 +270,18 @@ int pindrop_ctx_bind(struct pindrop_ctx *ctx)
 	return 0;
 }
 
+/* A dead tenant keeps nobody out, even if somebody still holds its file. */
+static void ctx_end_lease_locked(struct pindrop_ctx *ctx)
+{
+	struct pindrop_dev *dev = ctx->dev;
+
+	lockdep_assert_held(&ctx->lock);
+	spin_lock(&dev->lease_lock);
+	if (dev->lease == ctx->id)
+		dev->lease = 0;
+	spin_unlock(&dev->lease_lock);
+}
+
 /**
  * pindrop_ctx_settle_locked() - move a dying context on, if it can be
  * @ctx: the context
@@ -297,10 +298,12 @@ void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx)
 	lockdep_assert_held(&ctx->lock);
 	if (state == PINDROP_STATE_OPEN || !ctx->dropped)
 		return;
-	if (!ctx->live)
+	if (!ctx->live) {
 		state = PINDROP_STATE_DRAINED;
-	else if (ctx->live == ctx->lost)
+		ctx_end_lease_locked(ctx);
+	} else if (ctx->live == ctx->lost) {
 		state = PINDROP_STATE_LOST;
+	}
 	if (state != ctx->state)
 		ctx_set_state_locked(ctx, state);
 }
