@@ -14,7 +14,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MUST(call) ASSERT_EQ(0, (call))
+/* As one statement: an ASSERT alone ends no loop around it. */
+#define MUST(call)                                                     \
+	do {                                                           \
+		ASSERT_EQ(0, (call));                                  \
+	} while (0)
 #define FAILS(error, call) EXPECT_EQ(-(error), (call))
 
 /* Before XFAIL() came the harness went on with a test whose setup skipped. */
