@@ -62,12 +62,32 @@ static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order,
 	}
 }
 
+/* One range of memory, where that is what makes one range on the bus. */
+static int buf_alloc_contig(struct pindrop_buf *buf)
+{
+	unsigned int order = get_order(buf->bytes);
+	struct page *page;
+	unsigned long i;
+
+	/* More than can be bounced, if it has to be. */
+	if (buf->bytes > dma_max_mapping_size(buf->dev->parent))
+		return -ENOMEM;
+	page = buf_alloc_chunk(buf->dev, order, true);
+	if (!page)
+		return -ENOMEM;
+	split_page(page, order);
+	for (i = 0; i < buf->npages; i++)
+		buf->pages[i] = page + i;
+	for (; i < 1UL << order; i++)
+		__free_page(page + i);
+	return 0;
+}
+
 /* Largest chunks first; each page then stands alone, with a count of its own. */
 static int buf_alloc_pages(struct pindrop_buf *buf)
 {
 	unsigned int lowest = buf->flags & PINDROP_ALLOC_HUGE ? BUF_MAX_ORDER :
 								0;
-	size_t max = dma_max_mapping_size(buf->dev->parent);
 	unsigned long have = 0, i, left;
 	unsigned int order = BUF_MAX_ORDER;
 	struct page *page;
@@ -76,11 +96,11 @@ static int buf_alloc_pages(struct pindrop_buf *buf)
 			      GFP_KERNEL_ACCOUNT);
 	if (!buf->pages)
 		return -ENOMEM;
+	if ((buf->flags & PINDROP_ALLOC_CONTIG) && !buf_translated(buf->dev))
+		return buf_alloc_contig(buf);
 	while (have < buf->npages) {
 		left = buf->npages - have;
 		order = min_t(unsigned int, order, ilog2(left));
-		while (order > lowest && (PAGE_SIZE << order) > max)
-			order--;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		page = buf_alloc_chunk(buf->dev, order, order == lowest);
@@ -114,12 +134,14 @@ static bool buf_needs_sync(struct pindrop_buf *buf)
 static int buf_map_pages(struct pindrop_buf *buf)
 {
 	struct device *parent = buf->dev->parent;
+	size_t max = dma_get_max_seg_size(parent);
 	int err;
 
+	/* A segment is bounced as a whole, if it has to be. */
+	max = min(max, round_down(dma_max_mapping_size(parent), PAGE_SIZE));
 	err = sg_alloc_table_from_pages_segment(&buf->sgt, buf->pages,
 						buf->npages, 0, buf->bytes,
-						dma_get_max_seg_size(parent),
-						GFP_KERNEL);
+						max, GFP_KERNEL);
 	if (err)
 		return err;
 	err = dma_map_sgtable(parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
