@@ -3,20 +3,10 @@
 # The command of userspace/, where it is installed: a file's bytes through the
 # device, and what is left when it is killed half way.
 
-command -v pindrop > /dev/null || { echo "1..0 # SKIP no pindrop command"; exit 4; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
+# Functions are called by check.
+# shellcheck disable=SC2317 source=tool_utils.sh
+. "$(dirname "$0")/tool_utils.sh"
 sysfs=/sys/class/pindrop/$(basename "${PINDROP_DEV:-$(echo /dev/pindrop* | cut -d' ' -f1)}")
-number=0
-bad=0
-
-check() {
-	name=$1
-	shift
-	number=$((number + 1))
-	if "$@"; then echo "ok $number $name"; else echo "not ok $number $name"; bad=1; fi
-}
 
 same() { timeout 60 pindrop copy in out < /dev/null 2> err && cmp in out; }
 quiet() {
@@ -30,10 +20,10 @@ killed() {
 	pindrop copy in half 2> /dev/null &
 	pid=$!
 	i=0
-	while [ "$(cat "$sysfs/inflight")" = 0 ] && [ $i -lt 500 ]; do i=$((i + 1)); sleep 0.01; done
+	while [ "$(cat "$sysfs/inflight")" = 0 ] && [ "$i" -lt 500 ]; do i=$((i + 1)); sleep 0.01; done
 	sleep 0.5
-	kill -KILL $pid
-	wait $pid 2> /dev/null
+	kill -KILL "$pid"
+	wait "$pid" 2> /dev/null
 	[ $? = 137 ] && quiet
 }
 refused() { ! pindrop copy no-such-file out 2> err && [ -s err ]; }
@@ -46,4 +36,4 @@ check copy_leaves_nothing quiet
 check copy_killed_half_way_leaves_nothing killed
 check copy_of_nothing_says_so refused
 check info_as_json sh -c 'pindrop info --json | grep -q "\"engine\""'
-exit $bad
+exit "$bad"

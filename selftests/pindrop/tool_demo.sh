@@ -2,19 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The command's demonstration, where it is installed: a killed process, told by the kernel's own trace.
 
-command -v pindrop > /dev/null || { echo "1..0 # SKIP no pindrop command"; exit 4; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-number=0
-bad=0
-
-check() {
-	name=$1
-	shift
-	number=$((number + 1))
-	if "$@"; then echo "ok $number $name"; else echo "not ok $number $name"; bad=1; fi
-}
+# Functions are called by check.
+# shellcheck disable=SC2317 source=tool_utils.sh
+. "$(dirname "$0")/tool_utils.sh"
 
 shows() { grep -qE "$1" out || { echo "# no line like: $1"; return 1; }; }
 in_order() {
@@ -32,11 +22,11 @@ pindrop demo > out 2> err
 status=$?
 # All of it is worth reading when a check fails.
 sed 's/^/# /' out err
-check demo_succeeds [ $status = 0 ]
+check demo_succeeds [ "$status" = 0 ]
 check demo_says_quiet_before_free shows '^verdict: quiet before free: yes$'
 check demo_shows_counters_of_zero shows 'inflight 0.*pinned 0.*quarantined 0'
 check demo_tells_it_in_order in_order \
 	'SIGKILL is sent' 'signal 9 is delivered' 'do_exit' 'exit_mmap' 'release begins' 'K1: jobs cancelled' \
 	'is read idle' 'lets its memory go' 'release ends .*all settled' 'unmap_vmas' 'free_pgtables' \
 	'goes back to the allocator' 'waitpid\(\) has returned'
-exit $bad
+exit "$bad"
