@@ -188,12 +188,19 @@ static int edu_copy_now(struct edu *edu, u64 src, u64 dst, u32 len, u32 cmd)
 	return edu_wait_idle(edu);
 }
 
-/* Whether the device reads the address that it is given. */
-static bool edu_reads_back(struct edu *edu, dma_addr_t high, dma_addr_t low,
-			   u32 len)
+/* What the device reads at the address that it is given. */
+static int edu_read_back(struct edu *edu, dma_addr_t high, dma_addr_t low,
+			 u32 len)
 {
-	return !edu_copy_now(edu, high, EDU_SCRATCH, len, 0) &&
-	       !edu_copy_now(edu, EDU_SCRATCH, low, len, EDU_CMD_TO_MEM);
+	return edu_copy_now(edu, high, EDU_SCRATCH, len, 0) ?:
+	       edu_copy_now(edu, EDU_SCRATCH, low, len, EDU_CMD_TO_MEM);
+}
+
+/* It hangs: nothing of it may arrive later. True if it is quiet then. */
+static bool edu_stop(struct edu *edu)
+{
+	edu_cut(edu);
+	return !edu_wait_idle(edu);
 }
 
 #define EDU_PROBE_LEN 64
@@ -235,27 +242,31 @@ static struct page *edu_high_page(struct device *dev, gfp_t zone,
 /*
  * Tries a claim of more than 28 bits out: lets the device read a random
  * pattern from above 256 MiB, which harms nothing if it reads elsewhere, and
- * write it to a place that it surely reaches.
+ * write it to a place that it surely reaches. 1 if the claim holds, 0 if not,
+ * -errno if the device hangs: then its memory is kept unless it was stopped.
  */
-static bool edu_claim_holds(struct edu *edu, unsigned int bits)
+static int edu_claim_holds(struct edu *edu, unsigned int bits)
 {
 	struct device *dev = &edu->pdev->dev;
 	dma_addr_t low_dma, high_dma;
 	struct page *high = NULL;
-	bool holds = false;
+	int holds = 0;
 	void *low;
 
 	low = dma_alloc_coherent(dev, EDU_PROBE_LEN, &low_dma, GFP_KERNEL);
 	if (!low)
-		return false;
+		return 0;
 	if (!dma_set_mask(dev, DMA_BIT_MASK(bits)))
 		high = edu_high_page(dev, bits <= 32 ? GFP_DMA32 : 0, &high_dma);
 	if (high) {
 		get_random_bytes(page_address(high), EDU_PROBE_LEN);
 		dma_sync_single_for_device(dev, high_dma, EDU_PROBE_LEN,
 					   DMA_TO_DEVICE);
-		holds = edu_reads_back(edu, high_dma, low_dma, EDU_PROBE_LEN) &&
-			!memcmp(low, page_address(high), EDU_PROBE_LEN);
+		holds = edu_read_back(edu, high_dma, low_dma, EDU_PROBE_LEN);
+		if (holds && !edu_stop(edu))
+			return holds;
+		if (!holds)
+			holds = !memcmp(low, page_address(high), EDU_PROBE_LEN);
 		dma_unmap_page(dev, high_dma, EDU_PROBE_LEN, DMA_TO_DEVICE);
 		__free_pages(high, EDU_CHUNK_ORDER);
 	}
@@ -275,7 +286,10 @@ static int edu_set_mask(struct edu *edu, unsigned int *bits)
 	dma_set_max_seg_size(dev, UINT_MAX);
 	if (dma_bits <= EDU_SAFE_BITS || dma_bits > 64)
 		return 0;
-	if (edu_claim_holds(edu, dma_bits))
+	err = edu_claim_holds(edu, dma_bits);
+	if (err < 0)
+		return err;
+	if (err)
 		*bits = dma_bits;
 	else
 		dev_warn(dev, "not seen to drive %u address bits, using %u\n",
@@ -309,7 +323,7 @@ static int edu_start_up(struct edu *edu)
 	pci_set_master(pdev);
 	err = edu_set_mask(edu, &limits.dma_bits);
 	if (err)
-		return dev_err_probe(&pdev->dev, err, "DMA mask\n");
+		return dev_err_probe(&pdev->dev, err, "DMA does not work\n");
 	writel(~0U, edu->regs + EDU_IRQ_ACK);
 
 	edu->pd = pindrop_register(&pdev->dev, &edu_ops, &limits, edu);
