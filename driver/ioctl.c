@@ -116,7 +116,7 @@ static int verb_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
 	buf = pindrop_buf_alloc(ctx, a->length, a->flags);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
-	a->out_offset = (u64)buf->offset->pfn_lo << PAGE_SHIFT;
+	a->out_offset = (u64)buf->pgoff << PAGE_SHIFT;
 	return pindrop_buf_publish(ctx, buf, &a->out_handle);
 }
 
@@ -251,6 +251,9 @@ long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (size < verb->min)
 		return -EINVAL;
+	/* Looking for what is not 0 in there takes time. */
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	err = copy_struct_from_user(&args, verb->size, user, size);
 	if (err)
 		return err;

@@ -38,7 +38,8 @@
  * - EINVAL: @size is below the mandatory part of the structure; a reserved or
  *   out_ field is not zero; a length is zero or misaligned; an offset plus a
  *   length exceeds 2^64.
- * - E2BIG: the part of the structure that this kernel does not know is not 0.
+ * - E2BIG: the part of the structure that this kernel does not know is not 0,
+ *   or @size is above the page size.
  * - EOPNOTSUPP: an unknown or unsupported flag or operation; the engine cannot.
  * - ENOTTY: unknown verb, or one that this kernel does not have (INFO tells).
  * - EPERM: the caller is not the owner.

@@ -147,13 +147,18 @@ TEST_F(verb, size_largest)
 	__u32 *at = (void *)(end - verb->size);
 
 	fill(verb, at, self->buf.handle);
-	*at = 0xffffffff;
+	*at = self->env.page;
 	FAILS(EFAULT, CALL(at));
 
 	FILL();
-	self->args->size = 0xffffffff;
-	self->area[self->env.page] = 1;
+	self->args->size = self->env.page;
+	self->area[self->env.page - 1] = 1;
 	FAILS(E2BIG, CALL(self->args));
+	/* More than a page is not even looked at. */
+	*at = self->env.page + 1;
+	FAILS(E2BIG, CALL(at));
+	*at = 0xffffffff;
+	FAILS(E2BIG, CALL(at));
 }
 
 TEST_F(verb, reserved_and_out_fields_are_zero)
