@@ -325,7 +325,10 @@ static int buf_charge(struct pindrop_buf *buf)
 	buf->offset = alloc_iova(&dev->offsets, buf->npages,
 				 PINDROP_LAST_PGOFF,
 				 buf->flags & PINDROP_ALLOC_HUGE);
-	return buf->offset ? 0 : -ENOMEM;
+	if (!buf->offset)
+		return -ENOMEM;
+	buf->pgoff = buf->offset->pfn_lo;
+	return 0;
 }
 
 /**

@@ -172,8 +172,9 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	struct pindrop_job *job;
 
 	lockdep_assert_held(&chan->lock);
-	while (chan->state == PINDROP_CHAN_RUN && !list_empty(&chan->runq) &&
-	       !list_empty(&chan->free_pieces)) {
+	/* Removal sets the flag and then takes the lock: nothing new after. */
+	while (chan->state == PINDROP_CHAN_RUN && !READ_ONCE(chan->dev->gone) &&
+	       !list_empty(&chan->runq) && !list_empty(&chan->free_pieces)) {
 		if (!budget--) {
 			mod_delayed_work(chan->dev->wq, &chan->chain, 0);
 			break;
@@ -218,17 +219,17 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 	if (job->dst.buf)
 		pindrop_buf_sync(job->dst.buf, piece->dst_offset, piece->len,
 				 true, DMA_FROM_DEVICE);
+	/* Behind a cut the hardware is finished, but with what? */
+	if (!status && chan->dev->cut)
+		status = -EIO;
 	if (status && !job->error)
 		job->error = status;
 	if (--job->pieces)
 		return;
-	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node)) {
-		if (job->zero && !job->error)
-			chan->dev->lease_clean = true;
+	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node))
 		pindrop_job_finish(job, job->error);
-	} else if (job->error) {
+	else if (job->error)
 		job_unqueue(chan, &job->ctx->queues[chan->id], job);
-	}
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_done);
 
@@ -281,14 +282,14 @@ EXPORT_SYMBOL_GPL(pindrop_service);
  * only: its order puts the clearing before the first use.
  */
 static int lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
-		      bool *fresh)
+		      bool *clear)
 {
 	struct pindrop_dev *dev = chan->dev;
 	int err = 0;
 
+	lockdep_assert_held(&chan->lock);
 	spin_lock(&dev->lease_lock);
-	*fresh = !dev->lease;
-	if (*fresh) {
+	if (!dev->lease) {
 		dev->lease = ctx->id;
 		dev->lease_chan = chan->id;
 		dev->lease_clean = false;
@@ -296,7 +297,26 @@ static int lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 		err = -EBUSY;
 	}
 	spin_unlock(&dev->lease_lock);
-	return err;
+	if (err)
+		return err;
+	/* Also a second time, if the first was cancelled or failed. */
+	*clear = !dev->lease_clean && !dev->lease_clearing;
+	dev->lease_clearing |= *clear;
+	return 0;
+}
+
+/**
+ * pindrop_chan_cleared_locked() - the job that clears the device's memory ended
+ * @chan: its channel
+ * @clean: it got to its end
+ *
+ * Context: channel lock held.
+ */
+void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean)
+{
+	lockdep_assert_held(&chan->lock);
+	chan->dev->lease_clearing = false;
+	chan->dev->lease_clean = clean;
 }
 
 static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
@@ -339,7 +359,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last)
 {
 	struct pindrop_job *job, *next;
-	bool fresh = false;
+	bool clear = false;
 	int err;
 
 	spin_lock_irq(&chan->lock);
@@ -357,14 +377,14 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 		goto out;
 	job = list_first_entry(jobs, struct pindrop_job, node);
 	if (job->zero)
-		err = lease_take(chan, ctx, &fresh);
+		err = lease_take(chan, ctx, &clear);
 	if (err) {
 		atomic64_sub(count, &ctx->user->jobs);
 		goto out;
 	}
 	*first = ctx->last_ticket + 1;
 	list_for_each_entry_safe(job, next, jobs, node)
-		if (!job->zero || fresh)
+		if (!job->zero || clear)
 			chan_enqueue(chan, ctx, job);
 	*last = ctx->last_ticket;
 	WRITE_ONCE(ctx->status->page->submitted, ctx->last_ticket);

@@ -10,7 +10,7 @@
 #include <linux/pid.h>
 #include <linux/poll.h>
 #include <linux/proc_fs.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -103,6 +103,7 @@ static struct pindrop_ctx *ctx_create(struct pindrop_dev *dev)
 	xa_init_flags(&ctx->handles, XA_FLAGS_ALLOC1);
 	init_waitqueue_head(&ctx->wait);
 	INIT_WORK(&ctx->reap, pindrop_reap_work);
+	mutex_init(&ctx->reaping);
 	spin_lock_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->owner_node);
 	INIT_LIST_HEAD(&ctx->order);
@@ -354,16 +355,24 @@ void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline)
  * @reason: enum pindrop_reason; the first one counts
  *
  * When it returns nothing of the context is queued, its handles are dropped,
- * and the rest of the chain has been started for what is on the hardware.
+ * and the rest of the chain has been started for what is on the hardware. If
+ * it was dying already, somebody else is at it.
  *
  * Context: process context; dev::lock may be held, owner::lock not: the last
- * reference but the caller's may go. Does not wait.
+ * reference but the caller's may go. Waits for no hardware.
+ * Return: when waits for it end (jiffies).
  */
-void pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
+unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 {
 	int error = reason == PINDROP_REASON_REMOVE ? -ENODEV : -ECANCELED;
+	struct pindrop_owner *owner = READ_ONCE(ctx->owner);
+	unsigned long deadline = jiffies;
 	struct pindrop_dev *dev = ctx->dev;
 	unsigned int i;
+
+	/* Without an owner there was never a job. */
+	if (owner)
+		deadline = pindrop_owner_deadline(owner);
 
 	/*
 	 * K0. Submission reads the state under the channel's lock, which K1
@@ -372,7 +381,7 @@ void pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 	spin_lock_irq(&ctx->lock);
 	if (ctx->state != PINDROP_STATE_OPEN) {
 		spin_unlock_irq(&ctx->lock);
-		return;
+		return deadline;
 	}
 	ctx->reason = reason;
 	ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
@@ -388,38 +397,44 @@ void pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 	for (i = 0; i < dev->limits.channels; i++)
 		pindrop_chain_kick(&dev->chans[i]);
 	pindrop_reap(ctx);
+	return deadline;
+}
+
+/*
+ * Who closes a file wants to know that it is over. Nobody is left to be told
+ * where a task ends, is killed, or is the kernel's own; the owner's death has
+ * a wait of its own, and a task with many files would wait for each.
+ */
+static bool close_waits(void)
+{
+	return !(current->flags & (PF_EXITING | PF_KTHREAD)) &&
+	       !fatal_signal_pending(current) && !PINDROP_BROKEN(wait);
 }
 
 /* The last reference to the file is gone; all its mappings are, too. */
 static int pindrop_release(struct inode *inode, struct file *file)
 {
 	struct pindrop_ctx *ctx = file->private_data;
-	struct pindrop_owner *owner = ctx->owner;
 	struct pindrop_dev *dev = ctx->dev;
-	unsigned long deadline = jiffies;
+	unsigned long deadline;
 	bool first;
 
 	trace_pindrop_file_release(ctx);
+	/* Who found it dying already has waited for it, or does. */
+	first = READ_ONCE(ctx->state) == PINDROP_STATE_OPEN;
+	deadline = pindrop_ctx_kill(ctx, PINDROP_REASON_CLOSE);
 	mutex_lock(&dev->lock);
 	list_del(&ctx->dev_node);
 	mutex_unlock(&dev->lock);
-
-	/* Who found it dying already has waited for it, or does. */
-	first = READ_ONCE(ctx->state) == PINDROP_STATE_OPEN;
-	if (owner) {
-		mutex_lock(&owner->lock);
-		deadline = pindrop_owner_deadline_locked(owner);
-		mutex_unlock(&owner->lock);
-	}
-	pindrop_ctx_kill(ctx, PINDROP_REASON_CLOSE);
-	if (first && !PINDROP_BROKEN(wait))
+	if (first && close_waits())
 		pindrop_ctx_wait(ctx, deadline);
 	/*
-	 * What the work was queued for is done: it does not keep the context
-	 * beyond close(). If it is running, it does not wait for anything.
+	 * The work does not keep the context beyond close(): what it was, or
+	 * could not be, queued for is done here.
 	 */
 	if (cancel_work_sync(&ctx->reap))
 		pindrop_ctx_put(ctx);
+	pindrop_reap(ctx);
 	pindrop_ctx_put(ctx);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/idr.h>
 #include <linux/iommu.h>
+#include <linux/iova.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -182,6 +183,32 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 	dev->wq = NULL;
 }
 
+/* From here on nobody gets in, and all who are in are out when it returns. */
+static void dev_shut_down(struct pindrop_dev *dev)
+{
+	struct address_space *zapped = NULL;
+	struct pindrop_ctx *ctx;
+
+	/* K0 for all. Pairs with the read in pindrop_enter(). */
+	WRITE_ONCE(dev->gone, true);
+	synchronize_srcu(&dev->gate);
+
+	mutex_lock(&dev->lock);
+	list_for_each_entry(ctx, &dev->ctxs, dev_node) {
+		/* All who opened the same node share it. */
+		if (ctx->mapping != zapped)
+			pindrop_zap(ctx);
+		zapped = ctx->mapping;
+		pindrop_ctx_set_gone(ctx);
+		pindrop_ctx_kill(ctx, PINDROP_REASON_REMOVE);
+	}
+	mutex_unlock(&dev->lock);
+
+	pindrop_chain_remove(dev);
+	pindrop_buf_unmap_all(dev);
+	pindrop_dev_fini(dev);
+}
+
 /**
  * pindrop_register() - make a device known to user space
  * @parent: the device that does the DMA, its DMA masks set
@@ -241,8 +268,12 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	cdev_init(&dev->cdev, &pindrop_fops);
 	dev->cdev.owner = THIS_MODULE;
 	err = cdev_device_add(&dev->cdev, &dev->dev);
-	if (err)
-		goto err_put;
+	if (err) {
+		/* It was there for a moment: somebody may have opened it. */
+		dev_shut_down(dev);
+		put_device(&dev->dev);
+		return ERR_PTR(err);
+	}
 	return dev;
 
 err_put:
@@ -265,23 +296,7 @@ EXPORT_SYMBOL_GPL(pindrop_register);
  */
 void pindrop_unregister(struct pindrop_dev *dev)
 {
-	struct pindrop_ctx *ctx;
-
-	/* K0 for all. Pairs with the read in pindrop_enter(). */
-	WRITE_ONCE(dev->gone, true);
-	synchronize_srcu(&dev->gate);
-
-	mutex_lock(&dev->lock);
-	list_for_each_entry(ctx, &dev->ctxs, dev_node) {
-		pindrop_zap(ctx);
-		pindrop_ctx_set_gone(ctx);
-		pindrop_ctx_kill(ctx, PINDROP_REASON_REMOVE);
-	}
-	mutex_unlock(&dev->lock);
-
-	pindrop_chain_remove(dev);
-	pindrop_buf_unmap_all(dev);
-	pindrop_dev_fini(dev);
+	dev_shut_down(dev);
 	cdev_device_del(&dev->cdev, &dev->dev);
 }
 EXPORT_SYMBOL_GPL(pindrop_unregister);
@@ -302,10 +317,15 @@ static int __init pindrop_init(void)
 {
 	int err;
 
+	/* Not every machine has an IOMMU that did this. */
+	err = iova_cache_get();
+	if (err)
+		return err;
+	err = -ENOMEM;
 	pindrop_reap_wq = alloc_workqueue("pindrop_reap",
 					  WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
 	if (!pindrop_reap_wq)
-		return -ENOMEM;
+		goto err_iova;
 	err = class_register(&pindrop_class);
 	if (err)
 		goto err_wq;
@@ -318,16 +338,20 @@ err_class:
 	class_unregister(&pindrop_class);
 err_wq:
 	destroy_workqueue(pindrop_reap_wq);
+err_iova:
+	iova_cache_put();
 	return err;
 }
 
 static void __exit pindrop_exit_module(void)
 {
-	/* The last contexts may be on their way out in there. */
+	/* A hook may still be on its way, and queue the last contexts' work. */
+	mmu_notifier_synchronize();
 	destroy_workqueue(pindrop_reap_wq);
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
 	mmu_notifier_synchronize();
 	rcu_barrier();
+	iova_cache_put();
 	unregister_chrdev_region(pindrop_devt, PINDROP_MINORS);
 	class_unregister(&pindrop_class);
 	ida_destroy(&pindrop_minors);

@@ -336,6 +336,8 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 
 	lockdep_assert_held(&job->chan->lock);
 	job->state = PINDROP_JOB_FINISHED;
+	if (job->zero)
+		pindrop_chan_cleared_locked(job->chan, !result);
 	spin_lock(&ctx->lock);
 	if (lost) {
 		ctx->lost--;
@@ -448,6 +450,8 @@ int pindrop_wait(struct pindrop_ctx *ctx, struct pindrop_wait *args)
 							 wait_over(ctx, args->ticket),
 							 left);
 	pindrop_reap(ctx);
-	wait_result(ctx, args);
+	/* Called again with the same arguments: they have to be good ones. */
+	if (err != -ERESTARTSYS)
+		wait_result(ctx, args);
 	return err;
 }

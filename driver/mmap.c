@@ -103,7 +103,7 @@ static vm_fault_t buf_fault(struct vm_fault *vmf)
 	struct vm_area_struct *vma = vmf->vma;
 	struct pindrop_buf *buf = vma->vm_private_data;
 	unsigned long addr = vmf->address & PAGE_MASK;
-	unsigned long index = vmf->pgoff - buf->offset->pfn_lo;
+	unsigned long index = vmf->pgoff - buf->pgoff;
 	vm_fault_t ret;
 	unsigned long n;
 	int idx;
@@ -136,7 +136,7 @@ static vm_fault_t buf_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (!(buf->flags & PINDROP_ALLOC_HUGE) || order != PMD_ORDER ||
 	    addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
 		return VM_FAULT_FALLBACK;
-	index = linear_page_index(vma, addr) - buf->offset->pfn_lo;
+	index = linear_page_index(vma, addr) - buf->pgoff;
 	if (!IS_ALIGNED(index, HPAGE_PMD_NR) ||
 	    index + HPAGE_PMD_NR > buf->npages)
 		return VM_FAULT_FALLBACK;
@@ -167,7 +167,7 @@ static struct pindrop_buf *buf_find(struct pindrop_ctx *ctx,
 
 	rcu_read_lock();
 	xa_for_each(&ctx->handles, handle, buf)
-		if (pgoff - buf->offset->pfn_lo < buf->npages &&
+		if (pgoff - buf->pgoff < buf->npages &&
 		    kref_get_unless_zero(&buf->ref))
 			break;
 	rcu_read_unlock();
@@ -185,7 +185,7 @@ static int buf_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
 	buf = buf_find(ctx, vma->vm_pgoff);
 	if (!buf)
 		return -EINVAL;
-	if (vma->vm_pgoff - buf->offset->pfn_lo + vma_pages(vma) >
+	if (vma->vm_pgoff - buf->pgoff + vma_pages(vma) >
 	    buf->npages) {
 		pindrop_buf_put(buf);
 		return -EINVAL;

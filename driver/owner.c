@@ -7,6 +7,7 @@
  */
 #include "pindrop.h"
 
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -18,20 +19,39 @@ static struct pindrop_owner *to_pindrop_owner(struct mmu_notifier *mn)
 	return container_of(mn, struct pindrop_owner, mn);
 }
 
-/*
- * The deadline of the death that is about to begin, or that is going on: a
- * process with many files waits once for all of them, not once for each.
- */
-unsigned long pindrop_owner_deadline_locked(struct pindrop_owner *owner)
+static bool owner_is_dying_locked(struct pindrop_owner *owner)
 {
 	struct pindrop_ctx *ctx;
 
 	lockdep_assert_held(&owner->lock);
 	list_for_each_entry(ctx, &owner->ctxs, owner_node)
 		if (READ_ONCE(ctx->state) == PINDROP_STATE_DYING)
-			return owner->deadline;
-	owner->deadline = jiffies + msecs_to_jiffies(PINDROP_DEADLINE_MS);
-	return owner->deadline;
+			return true;
+	return false;
+}
+
+/**
+ * pindrop_owner_deadline() - when the waits of a death end
+ * @owner: whose context is about to be killed, or was
+ *
+ * A process with many files waits once for all of them, not once for each.
+ * A context that outlasts a deadline takes nothing from the next death's.
+ *
+ * Context: may sleep (owner::lock).
+ * Return: jiffies.
+ */
+unsigned long pindrop_owner_deadline(struct pindrop_owner *owner)
+{
+	unsigned long deadline;
+
+	mutex_lock(&owner->lock);
+	if (!owner_is_dying_locked(owner) ||
+	    time_after_eq(jiffies, owner->deadline))
+		owner->deadline = jiffies +
+				  msecs_to_jiffies(PINDROP_DEADLINE_MS);
+	deadline = owner->deadline;
+	mutex_unlock(&owner->lock);
+	return deadline;
 }
 
 static bool ctx_is_open(struct pindrop_ctx *ctx)
@@ -99,8 +119,8 @@ static void owner_release(struct mmu_notifier *mn, struct mm_struct *mm)
 		contexts++;
 	trace_pindrop_release_begin(atomic_read(&mm->mm_users),
 				    atomic_read(&mm->mm_count), contexts);
-	deadline = pindrop_owner_deadline_locked(owner);
 	mutex_unlock(&owner->lock);
+	deadline = pindrop_owner_deadline(owner);
 
 	while ((ctx = owner_find(owner, ctx_is_open))) {
 		pindrop_ctx_kill(ctx, PINDROP_REASON_OWNER);

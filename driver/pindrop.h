@@ -17,8 +17,8 @@
  * retires a job: see reaper.c.
  *
  * Lock order, outermost first:
- *   mmap_lock > dev::lock > owner::lock > chan::lock (irq) > ctx::lock (irq)
- *   > wait queues; dev::bufs_lock, dev::lease_lock and the handle table's own
+ *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
+ *   > ctx::lock (irq) > wait queues; dev::bufs_lock, dev::lease_lock and the handle table's own
  *   lock are leaves.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
  * anything that may fault. The gate (dev::gate) is SRCU because it is entered
@@ -151,14 +151,17 @@ struct pindrop_chan {
  * @caps: what the core adds to limits.caps
  * @iommu: enum pindrop_iommu, asked once: it does not change while bound
  * @gate: read-held around register access and queueing
- * @gone: no entry any more; written once, before synchronize_srcu()
+ * @gone: no entry any more, nothing is issued; written once, before
+ *	synchronize_srcu()
+ * @cut: the device was cut off: what it finishes now, it did not copy
  * @lock: guards @ctxs
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @lease_lock: guards the next two
  * @lease: id of the context that may use the device's memory, 0: none
  * @lease_chan: on this channel only, whose order the clearing relies on
- * @lease_clean: the memory was zeroed since the lease began; under the lock
- *	of channel @lease_chan
+ * @lease_clean: the memory was zeroed since the lease began; this and the next
+ *	under the lock of channel @lease_chan
+ * @lease_clearing: the job that does it is not over
  * @bufs_lock: guards @bufs
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
@@ -184,12 +187,14 @@ struct pindrop_dev {
 	u32 iommu;
 	struct srcu_struct gate;
 	bool gone;
+	bool cut;
 	struct mutex lock;
 	struct list_head ctxs;
 	spinlock_t lease_lock;
 	u64 lease;
 	unsigned int lease_chan;
 	bool lease_clean;
+	bool lease_clearing;
 	spinlock_t bufs_lock;
 	struct list_head bufs;
 	atomic_t nmapped;
@@ -209,7 +214,7 @@ struct pindrop_dev {
  * @lock: guards @ctxs and @deadline
  * @ctxs: pindrop_ctx::owner_node
  * @deadline: end of all waits since the first context of this owner was
- *	killed (jiffies); 0: none is dying
+ *	killed (jiffies); means something while one is dying
  */
 struct pindrop_owner {
 	struct mmu_notifier mn;
@@ -275,6 +280,7 @@ struct pindrop_queue {
  * @reason: enum pindrop_reason; written before OPEN is left, under @lock
  * @wait: woken at completions and changes of state
  * @reap: retires finished jobs, on pindrop_reap_wq
+ * @reaping: held by who retires some, so that others know when it is done
  * @lock: guards all below
  * @order: pindrop_job::order, jobs whose ticket has not passed
  * @failed: pindrop_job::order, failed jobs whose ticket has passed
@@ -307,6 +313,7 @@ struct pindrop_ctx {
 	unsigned int reason;
 	wait_queue_head_t wait;
 	struct work_struct reap;
+	struct mutex reaping;
 	spinlock_t lock;
 	struct list_head order;
 	struct list_head failed;
@@ -338,7 +345,8 @@ struct pindrop_ctx {
  * @pages: each with a reference of ours; of a COHERENT one only their addresses
  * @sgt: bus addresses; of a COHERENT one a single entry
  * @cpu: dma_alloc_coherent()'s address, or NULL
- * @offset: its range of mmap offsets, in pages
+ * @offset: its range of mmap offsets
+ * @pgoff: the first of them, in pages; for readers of the handle table, too
  * @node: in dev::bufs
  * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
  * @charged: counted against its user
@@ -361,6 +369,7 @@ struct pindrop_buf {
 	struct sg_table sgt;
 	void *cpu;
 	struct iova *offset;
+	unsigned long pgoff;
 	struct list_head node;
 	atomic_t mapped;
 	bool charged;
@@ -450,7 +459,7 @@ extern const struct file_operations pindrop_fops;
 int pindrop_ctx_bind(struct pindrop_ctx *ctx);
 int pindrop_ctx_check_owner(struct pindrop_ctx *ctx);
 int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx);
-void pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason);
+unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason);
 void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx);
 bool pindrop_ctx_settled(struct pindrop_ctx *ctx);
 void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline);
@@ -461,7 +470,7 @@ void pindrop_status_put(struct pindrop_status *status);
 /* owner.c: the address space that owns contexts */
 struct pindrop_owner *pindrop_owner_get(void);
 void pindrop_owner_put(struct pindrop_owner *owner);
-unsigned long pindrop_owner_deadline_locked(struct pindrop_owner *owner);
+unsigned long pindrop_owner_deadline(struct pindrop_owner *owner);
 
 /* user.c: limits per user */
 struct pindrop_user *pindrop_user_get(void);
@@ -506,6 +515,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
+void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
 void pindrop_chan_pump_locked(struct pindrop_chan *chan);
 int pindrop_chan_service_locked(struct pindrop_chan *chan);
 

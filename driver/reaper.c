@@ -47,14 +47,17 @@ static void job_retire(struct pindrop_job *job)
  * pindrop_reap() - retire a context's finished jobs
  * @ctx: the context; the caller holds a reference besides the jobs'
  *
- * Context: process context; does not wait. dev::lock may be held, owner::lock
- * not.
+ * When it returns, all that were finished before are retired, whoever did it.
+ *
+ * Context: process context; waits for others who do the same, for no hardware.
+ * dev::lock may be held, owner::lock not.
  */
 void pindrop_reap(struct pindrop_ctx *ctx)
 {
 	struct pindrop_job *job, *next;
 	LIST_HEAD(done);
 
+	mutex_lock(&ctx->reaping);
 	spin_lock_irq(&ctx->lock);
 	list_splice_init(&ctx->done, &done);
 	spin_unlock_irq(&ctx->lock);
@@ -63,6 +66,7 @@ void pindrop_reap(struct pindrop_ctx *ctx)
 	spin_lock_irq(&ctx->lock);
 	pindrop_ctx_settle_locked(ctx);
 	spin_unlock_irq(&ctx->lock);
+	mutex_unlock(&ctx->reaping);
 	wake_up_all(&ctx->wait);
 }
 
@@ -88,7 +92,8 @@ static void chain_abort_locked(struct pindrop_chan *chan)
 		struct pindrop_ctx *ctx = piece->job->ctx;
 
 		if (piece->aborting ||
-		    READ_ONCE(ctx->state) == PINDROP_STATE_OPEN)
+		    (READ_ONCE(ctx->state) == PINDROP_STATE_OPEN &&
+		     !READ_ONCE(dev->gone)))
 			continue;
 		piece->aborting = true;
 		trace_pindrop_kill_step(chan, ctx->id, 2, PINDROP_STEP_START, 1);
@@ -276,9 +281,35 @@ static bool chain_poll(struct pindrop_chan *chan)
 	}
 }
 
+/* K6: nothing of the device reaches memory any more; is it quiet behind that? */
+static void chain_cut(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+	unsigned int i;
+	bool quiet;
+
+	dev->cut = true;
+	dev->ops->cut(dev->engine);
+	for (i = 0; i < dev->limits.channels; i++) {
+		chan = &dev->chans[i];
+		quiet = chain_poll(chan);
+		trace_pindrop_kill_step(chan, 0, 6,
+					quiet ? PINDROP_STEP_PROOF :
+						PINDROP_STEP_NONE, 0);
+		if (quiet)
+			continue;
+		spin_lock_irq(&chan->lock);
+		chain_wedge_locked(chan);
+		spin_unlock_irq(&chan->lock);
+		chain_tell(chan);
+	}
+}
+
 /**
  * pindrop_chain_remove() - the chain, inline, for a device that goes
  * @dev: the device; the gate is shut, all contexts are killed
+ *
+ * When it returns, no channel is looked at any more.
  *
  * Context: sleeps, for twice the engine's bound a channel at most.
  */
@@ -296,20 +327,13 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 		spin_unlock_irq(&chan->lock);
 		quiet &= chain_poll(chan);
 	}
-	if (quiet)
-		return;
-	dev->ops->cut(dev->engine);
+	if (!quiet)
+		chain_cut(dev);
+	/* Before a mapping goes: what is not proved over by now never will be. */
 	for (i = 0; i < dev->limits.channels; i++) {
 		chan = &dev->chans[i];
-		quiet = chain_poll(chan);
-		trace_pindrop_kill_step(chan, 0, 6,
-					quiet ? PINDROP_STEP_PROOF :
-						PINDROP_STEP_NONE, 0);
-		if (quiet)
-			continue;
 		spin_lock_irq(&chan->lock);
-		chain_wedge_locked(chan);
+		chan->state = PINDROP_CHAN_GONE;
 		spin_unlock_irq(&chan->lock);
-		chain_tell(chan);
 	}
 }
