@@ -2,6 +2,7 @@
 /* ALLOC, and mapping what it gave. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -532,6 +533,51 @@ TEST_F(alloc, freed_handle_makes_room)
 	MUST(pd_free(self->fd, one));
 	EXPECT_EQ(0, ALLOC(self->env.page, 0));
 	FAILS(EDQUOT, ALLOC(self->env.page, 0));
+}
+
+struct race {
+	struct pd_env *env;
+	int fd;
+	bool over;
+};
+
+static void *alloc_and_free(void *arg)
+{
+	struct race *race = arg;
+	struct pd_buf buf;
+
+	while (!__atomic_load_n(&race->over, __ATOMIC_RELAXED))
+		if (pd_alloc(race->fd, race->env->page, 0, &buf) ||
+		    pd_free(race->fd, buf.handle))
+			return race;
+	return NULL;
+}
+
+/* One looks for a buffer while others come and go beside it. */
+TEST_F(alloc, free_against_mmap)
+{
+	struct race race = { &self->env, self->fd, false };
+	__u64 begin = pd_now_ns();
+	pthread_t thread[2];
+	struct pd_buf buf;
+	size_t i;
+	void *failed;
+
+	MUST(pd_alloc(self->fd, self->env.page, 0, &buf));
+	for (i = 0; i < ARRAY_LEN(thread); i++) {
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, alloc_and_free,
+					    &race));
+	}
+	while (pd_ms_since(begin) < 1000) {
+		EXPECT_EQ(0, pd_map(self->fd, &buf));
+		EXPECT_EQ(-1, pd_nonzero(buf.map, 64));
+		EXPECT_EQ(0, pd_unmap(&buf));
+	}
+	__atomic_store_n(&race.over, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_LEN(thread); i++) {
+		EXPECT_EQ(0, pthread_join(thread[i], &failed));
+		EXPECT_EQ(NULL, failed);
+	}
 }
 
 /* The frame behind an address, by the kernel's own account; 0: not told. */

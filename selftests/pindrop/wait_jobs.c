@@ -156,20 +156,52 @@ static void signal_after(long ms, int flags)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* With something to tell already, which is not for the structure yet. */
 TEST_F(wait, goes_on_after_a_signal)
 {
-	ASSERT_EQ(1, START(2));
+	struct pindrop_job_desc nop = pd_nop(0);
+	struct pindrop_wait wait;
+
+	EXPECT_EQ(0, pd_run(self->fd, &nop, 1));
+	ASSERT_EQ(2, START(2));
 	signal_after(30, SA_RESTART);
-	EXPECT_EQ(0, pd_wait(self->fd, 1, PD_FOREVER, NULL));
+	MUST(pd_wait(self->fd, 2, PD_FOREVER, &wait));
+	EXPECT_EQ(2, wait.out_ticket);
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, 2 * self->piece, 1));
 }
 
 TEST_F(wait, can_be_interrupted)
 {
-	ASSERT_EQ(1, START(8));
+	struct pindrop_wait args = { .size = sizeof(args), .ticket = 2,
+				     .timeout_ns = ~0ULL };
+	struct pindrop_job_desc nop = pd_nop(0);
+
+	EXPECT_EQ(0, pd_run(self->fd, &nop, 1));
+	ASSERT_EQ(2, START(8));
 	signal_after(30, 0);
-	FAILS(EINTR, pd_wait(self->fd, 1, PD_FOREVER, NULL));
-	EXPECT_EQ(0, pd_wait(self->fd, 1, PD_FOREVER, NULL));
+	FAILS(EINTR, pd_ioctl(self->fd, PINDROP_VERB_WAIT, &args));
+	/* The same arguments are right. */
+	MUST(pd_ioctl(self->fd, PINDROP_VERB_WAIT, &args));
+	EXPECT_EQ(2, args.out_ticket);
+}
+
+/* What WAIT has told of is not in the way of what comes next. */
+TEST_F(wait, makes_room_in_the_queue)
+{
+	const unsigned int n = self->env.info.out_max_jobs;
+	const unsigned int rounds = self->env.info.out_max_queued / n;
+	struct pindrop_job_desc *nops = calloc(n, sizeof(*nops));
+	struct pindrop_submit sub;
+	unsigned int i;
+
+	ASSERT_NE(NULL, nops);
+	for (i = 0; i < 8 * rounds; i++) {
+		MUST(pd_submit(self->fd, nops, n, &sub));
+		if (i % rounds == rounds - 1)
+			MUST(pd_wait(self->fd, sub.out_last, PD_FOREVER, NULL));
+	}
+	EXPECT_EQ(0, pd_grown(&self->env, PD_INFLIGHT));
+	free(nops);
 }
 
 static void *waiter(void *arg)
