@@ -104,13 +104,15 @@ static vm_fault_t buf_fault(struct vm_fault *vmf)
 	struct pindrop_buf *buf = vma->vm_private_data;
 	unsigned long addr = vmf->address & PAGE_MASK;
 	unsigned long index = vmf->pgoff - buf->pgoff;
+	unsigned long end, n;
 	vm_fault_t ret;
-	unsigned long n;
 	int idx;
 
 	if (index >= buf->npages)
 		return VM_FAULT_SIGBUS;
-	n = min3(buf->npages - index, (vma->vm_end - addr) >> PAGE_SHIFT,
+	/* The next 2 MiB may have an entry of that size. */
+	end = pmd_addr_end(addr, vma->vm_end);
+	n = min3(buf->npages - index, (end - addr) >> PAGE_SHIFT,
 		 (unsigned long)FAULT_BATCH);
 	if (!pindrop_enter(buf->dev, &idx))
 		return VM_FAULT_SIGBUS;
