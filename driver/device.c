@@ -34,9 +34,11 @@ static DEFINE_IDA(pindrop_minors);
 bool pindrop_enter(struct pindrop_dev *dev, int *idx)
 {
 	*idx = srcu_read_lock(&dev->gate);
+	/* For sparse, which knows no function that may or may not lock. */
+	__release(&dev->gate);
 	if (!READ_ONCE(dev->gone))
 		return true;
-	srcu_read_unlock(&dev->gate, *idx);
+	pindrop_exit(dev, *idx);
 	return false;
 }
 
@@ -47,6 +49,7 @@ bool pindrop_enter(struct pindrop_dev *dev, int *idx)
  */
 void pindrop_exit(struct pindrop_dev *dev, int idx)
 {
+	__acquire(&dev->gate); /* see pindrop_enter() */
 	srcu_read_unlock(&dev->gate, idx);
 }
 

@@ -54,6 +54,7 @@ struct pindrop_user *pindrop_user_get(void)
 }
 
 static void user_free(struct kref *ref)
+	__releases(&users_lock)
 {
 	struct pindrop_user *user = container_of(ref, struct pindrop_user, ref);
 
