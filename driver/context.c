@@ -475,7 +475,7 @@ static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
 	spin_lock_irq(&ctx->lock);
 	live = ctx->live;
 	spin_unlock_irq(&ctx->lock);
-	seq_printf(m, "pindrop-driver:\tpindrop\n");
+	seq_puts(m, "pindrop-driver:\tpindrop\n");
 	seq_printf(m, "pindrop-engine:\t%s\n", ctx->dev->limits.name);
 	seq_printf(m, "pindrop-pdev:\t%s\n", ctx->dev->parent_name);
 	seq_printf(m, "pindrop-client-id:\t%llu\n", ctx->id);

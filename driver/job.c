@@ -409,9 +409,9 @@ static void wait_result(struct pindrop_ctx *ctx, struct pindrop_wait *args)
 	spin_unlock_irq(&ctx->lock);
 }
 
-/* Pairs with the release in job_report(), through the lock around it. */
 static bool wait_over(struct pindrop_ctx *ctx, u64 ticket)
 {
+	/* Pairs with the release in job_report(), through the lock around it. */
 	return smp_load_acquire(&ctx->ticket) >= ticket;
 }
 

@@ -164,6 +164,7 @@ struct pindrop_info {
 	char out_engine[16];
 	char out_device[32];
 };
+
 #define PINDROP_IOC_INFO _IO(PINDROP_IOC_TYPE, PINDROP_VERB_INFO)
 
 /**
@@ -207,6 +208,7 @@ struct pindrop_alloc {
 	__u32 out_handle;
 	__u32 reserved;
 };
+
 #define PINDROP_IOC_ALLOC _IO(PINDROP_IOC_TYPE, PINDROP_VERB_ALLOC)
 
 /**
@@ -221,6 +223,7 @@ struct pindrop_free {
 	__u32 size;
 	__u32 handle;
 };
+
 #define PINDROP_IOC_FREE _IO(PINDROP_IOC_TYPE, PINDROP_VERB_FREE)
 
 /**
@@ -259,6 +262,7 @@ struct pindrop_sync {
 	__aligned_u64 offset;
 	__aligned_u64 length;
 };
+
 #define PINDROP_IOC_SYNC _IO(PINDROP_IOC_TYPE, PINDROP_VERB_SYNC)
 
 /**
@@ -336,6 +340,7 @@ struct pindrop_submit {
 	__aligned_u64 out_first;
 	__aligned_u64 out_last;
 };
+
 #define PINDROP_IOC_SUBMIT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_SUBMIT)
 
 /**
@@ -371,6 +376,7 @@ struct pindrop_wait {
 	__u32 out_state;
 	__aligned_u64 out_failed;
 };
+
 #define PINDROP_IOC_WAIT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_WAIT)
 
 /**
