@@ -50,6 +50,7 @@ FIXTURE_VARIANT_ADD(death, exec) { .way = EXEC, .status = 9 };
 FIXTURE_VARIANT_ADD(death, exit_in_a_thread) {
 	.way = THREAD_EXIT, .status = 7
 };
+
 FIXTURE_VARIANT_ADD(death, kill_with_threads) {
 	.way = KILL_THREADED, .status = -SIGKILL
 };

@@ -437,7 +437,7 @@ int pd_vmflags(const void *addr, const char *flag)
 		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
 			here = want >= start && want < end;
 		else if (here && !strncmp(line, "VmFlags:", 8))
-			found = strstr(line, flag) != NULL;
+			found = !!strstr(line, flag);
 	}
 	fclose(f);
 	return found;

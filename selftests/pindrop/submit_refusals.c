@@ -41,8 +41,8 @@ REFUSAL(flags_of_nop, .error = EOPNOTSUPP, .flags = 1U << 31, .src = NOTHING,
 	.dst = NOTHING);
 REFUSAL(nop_with_source, .error = EINVAL, .src = BUF, .dst = NOTHING);
 REFUSAL(nop_with_destination, .error = EINVAL, .src = NOTHING, .dst = BUF);
-REFUSAL(nop_with_source_offset, .error = EINVAL, .src = NOTHING,
-	.dst = NOTHING, .from = 1);
+REFUSAL(nop_with_source_offset, .error = EINVAL, .src = NOTHING, .dst = NOTHING,
+	.from = 1);
 REFUSAL(nop_with_destination_offset, .error = EINVAL, .src = NOTHING,
 	.dst = NOTHING, .to = 1);
 REFUSAL(nop_with_length, .error = EINVAL, .src = NOTHING, .dst = NOTHING,
@@ -54,39 +54,38 @@ REFUSAL(destination_sum_overflows, .error = EINVAL, COPY(.to = TOP, .len = 1));
 REFUSAL(length_overflows, .error = EINVAL, COPY(.from = 1, .len = TOP));
 REFUSAL(length_of_all, .error = ERANGE, COPY(.len = TOP));
 REFUSAL(source_near_the_top, .error = ERANGE, COPY(.from = TOP - 1, .len = 1));
-REFUSAL(destination_near_the_top, .error = ERANGE, COPY(.to = TOP - 1,
-							 .len = 1));
-REFUSAL(source_above_32_bits, .error = ERANGE, COPY(.from = 1ULL << 32,
-						     .len = 1));
+REFUSAL(destination_near_the_top, .error = ERANGE,
+	COPY(.to = TOP - 1, .len = 1));
+REFUSAL(source_above_32_bits, .error = ERANGE,
+	COPY(.from = 1ULL << 32, .len = 1));
 REFUSAL(length_above_32_bits, .error = ERANGE, COPY(.len = (1ULL << 32) + 1));
 REFUSAL(source_at_the_end, .error = ERANGE, COPY(.from = 2 * PAGE, .len = 1));
-REFUSAL(destination_at_the_end, .error = ERANGE, COPY(.to = 2 * PAGE,
-						       .len = 1));
-REFUSAL(source_over_the_end, .error = ERANGE, COPY(.from = 2 * PAGE - 1,
-						    .len = 2));
-REFUSAL(destination_over_the_end, .error = ERANGE, COPY(.to = PAGE,
-							 .len = PAGE + 1));
+REFUSAL(destination_at_the_end, .error = ERANGE,
+	COPY(.to = 2 * PAGE, .len = 1));
+REFUSAL(source_over_the_end, .error = ERANGE,
+	COPY(.from = 2 * PAGE - 1, .len = 2));
+REFUSAL(destination_over_the_end, .error = ERANGE,
+	COPY(.to = PAGE, .len = PAGE + 1));
 REFUSAL(too_long, .error = ERANGE, COPY(.len = 2 * PAGE + 1));
 
 REFUSAL(onto_itself, .error = EINVAL, OVER(.len = 1));
-REFUSAL(overlap_upwards, .error = EINVAL, OVER(.from = 0, .to = PAGE - 1,
-						.len = PAGE));
-REFUSAL(overlap_downwards, .error = EINVAL, OVER(.from = PAGE - 1, .to = 0,
-						  .len = PAGE));
+REFUSAL(overlap_upwards, .error = EINVAL,
+	OVER(.from = 0, .to = PAGE - 1, .len = PAGE));
+REFUSAL(overlap_downwards, .error = EINVAL,
+	OVER(.from = PAGE - 1, .to = 0, .len = PAGE));
 
 REFUSAL(source_without_handle, .error = ENOENT, COPY(.src = NOTHING, .len = 1));
-REFUSAL(destination_without_handle, .error = ENOENT, COPY(.dst = NOTHING,
-							   .len = 1));
+REFUSAL(destination_without_handle, .error = ENOENT,
+	COPY(.dst = NOTHING, .len = 1));
 REFUSAL(source_freed, .error = ENOENT, COPY(.src = FREED, .len = 1));
 REFUSAL(destination_freed, .error = ENOENT, COPY(.dst = FREED, .len = 1));
-REFUSAL(source_of_another_context, .error = ENOENT, COPY(.src = FOREIGN,
-							  .len = 1));
-REFUSAL(destination_of_another_context, .error = ENOENT, COPY(.dst = FOREIGN,
-							       .len = 1));
+REFUSAL(source_of_another_context, .error = ENOENT,
+	COPY(.src = FOREIGN, .len = 1));
+REFUSAL(destination_of_another_context, .error = ENOENT,
+	COPY(.dst = FOREIGN, .len = 1));
 REFUSAL(handle_never_given, .error = ENOENT, COPY(.src = NEVER, .len = 1));
-REFUSAL(device_on_both_sides, .error = EOPNOTSUPP, COPY(.src = DEVMEM,
-							 .dst = DEVMEM,
-							 .to = 64, .len = 1));
+REFUSAL(device_on_both_sides, .error = EOPNOTSUPP,
+	COPY(.src = DEVMEM, .dst = DEVMEM, .to = 64, .len = 1));
 
 FIXTURE_SETUP(refusal)
 {

@@ -99,9 +99,8 @@ TEST_F(turns, are_equal)
 	size_t least = 16, most = 0, n;
 	int i;
 
-	for (i = 0; i < USERS; i++) {
+	for (i = 0; i < USERS; i++)
 		MUST(start(&self->user[i], (i == 2 ? 4 : 16) * self->piece));
-	}
 	EXPECT_EQ(0, finish(&self->user[2]));
 	for (i = 0; i < USERS; i++) {
 		n = pieces_done(&self->user[i], self->piece);
@@ -148,7 +147,7 @@ TEST_F(turns, of_a_closed_file_go_to_the_others)
 }
 
 /* Interrupts of the engine's driver, on all processors; -1: it has none. */
-static long interrupts(const struct pd_env *env)
+static long interrupt_count(const struct pd_env *env)
 {
 	char name[64], line[1024], *p, *end;
 	FILE *f = fopen("/proc/interrupts", "re");
@@ -176,7 +175,7 @@ static long interrupts(const struct pd_env *env)
 TEST_F(turns, end_by_interrupt)
 {
 	struct user *u = &self->user[0];
-	long before = interrupts(&self->env), ms, least = 10000;
+	long before = interrupt_count(&self->env), ms, least = 10000;
 	__u64 begin;
 	int i;
 
@@ -188,7 +187,7 @@ TEST_F(turns, end_by_interrupt)
 		ms = pd_ms_since(begin);
 		least = ms < least ? ms : least;
 	}
-	EXPECT_LE(before + 6, interrupts(&self->env));
+	EXPECT_LE(before + 6, interrupt_count(&self->env));
 	EXPECT_GT(self->env.info.out_piece_ms * 9 / 10, least);
 }
 
@@ -227,17 +226,17 @@ TEST_F(turns, end_without_interrupts_too)
 	ASSERT_EQ(1, pread(fd, &on, 1, at));
 	ASSERT_EQ(1, on & 1);
 	off = on & ~1;
-	before = interrupts(&self->env);
+	before = interrupt_count(&self->env);
 	ASSERT_EQ(1, pwrite(fd, &off, 1, at));
 	EXPECT_EQ(0, start(u, 2 * self->piece));
 	EXPECT_EQ(0, finish(u));
 	EXPECT_EQ(1, pwrite(fd, &on, 1, at));
-	EXPECT_EQ(before, interrupts(&self->env));
+	EXPECT_EQ(before, interrupt_count(&self->env));
 	EXPECT_EQ(-1, pd_wrong(u->dst.map, 2 * self->piece, 1));
 	/* ... and afterwards as before. */
 	EXPECT_EQ(0, start(u, 2 * self->piece));
 	EXPECT_EQ(0, finish(u));
-	EXPECT_LT(before, interrupts(&self->env));
+	EXPECT_LT(before, interrupt_count(&self->env));
 	close(fd);
 }
 
