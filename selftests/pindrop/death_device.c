@@ -41,8 +41,7 @@ static int write_name(const char *dir, const char *file, const char *name)
 	return err;
 }
 
-#define UNBIND() \
-	write_name(self->driver, "unbind", self->env.info.out_device)
+#define UNBIND() write_name(self->driver, "unbind", self->env.info.out_device)
 #define BIND() write_name(self->driver, "bind", self->env.info.out_device)
 
 FIXTURE_SETUP(removal)

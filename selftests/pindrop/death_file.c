@@ -61,8 +61,7 @@ static int start(int fd, size_t len, struct pd_buf *src, struct pd_buf *dst,
 	return err;
 }
 
-#define START() \
-	start(self->fd, self->len, &self->src, &self->dst, &self->last)
+#define START() start(self->fd, self->len, &self->src, &self->dst, &self->last)
 
 /* I1: neither a handle nor a mapping is left, the device still writes. */
 TEST_F(death, of_handles_and_mappings_is_not_of_memory)

@@ -166,8 +166,7 @@ static int run(struct pd_env *env, int fd, struct shared *shared, enum way way,
 	return pd_join(pid);
 }
 
-#define RUN(keep) \
-	run(&self->env, self->fd, self->shared, variant->way, (keep))
+#define RUN(keep) run(&self->env, self->fd, self->shared, variant->way, (keep))
 
 /* P2 and P3: the parent holds the file, so only the owner's end did this. */
 TEST_F(death, is_over_at_waitpid)

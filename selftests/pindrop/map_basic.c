@@ -60,11 +60,11 @@ FIXTURE_TEARDOWN(map)
 	PD_TEARDOWN(&self->env);
 }
 
-#define MAPS(error, fd, offset, len)                                   \
-	do {                                                           \
-		int maps_err;                                          \
+#define MAPS(error, fd, offset, len)                                      \
+	do {                                                              \
+		int maps_err;                                             \
 		EXPECT_EQ(NULL, pd_mmap(fd, offset, len, RW, &maps_err)); \
-		EXPECT_EQ(-(error), maps_err);                         \
+		EXPECT_EQ(-(error), maps_err);                            \
 	} while (0)
 
 /* Round by round, so that what comes back has been used. */
@@ -622,14 +622,14 @@ TEST_F(alloc, contig_of_any_size)
 }
 
 /* Where there are no huge entries the flag is refused: nothing to look at. */
-#define HUGE_OR_REFUSED(len)                                           \
-	do {                                                           \
-		int huge_err = ALLOC(len, PINDROP_ALLOC_HUGE);         \
+#define HUGE_OR_REFUSED(len)                                               \
+	do {                                                               \
+		int huge_err = ALLOC(len, PINDROP_ALLOC_HUGE);             \
 		if (!(self->env.info.out_caps & PINDROP_CAP_ALLOC_HUGE)) { \
-			EXPECT_EQ(-EOPNOTSUPP, huge_err);              \
-			return;                                        \
-		}                                                      \
-		ASSERT_EQ(0, huge_err);                                \
+			EXPECT_EQ(-EOPNOTSUPP, huge_err);                  \
+			return;                                            \
+		}                                                          \
+		ASSERT_EQ(0, huge_err);                                    \
 	} while (0)
 
 TEST_F(alloc, huge_is_zeroed_and_kept)

@@ -83,7 +83,7 @@ FIXTURE_TEARDOWN(layout)
 #define HELD() pd_grown(&self->env, PD_BUFFERS)
 #define BYTES() pd_grown(&self->env, PD_BYTES)
 /* That @n pages at @mem are the buffer's from page @first on. */
-#define SHOWS(mem, first, n)                                           \
+#define SHOWS(mem, first, n) \
 	EXPECT_EQ(0, memcmp((mem), self->want + AT(first), AT(n)))
 #define UNMAP(first, n) ASSERT_EQ(0, munmap(self->map + AT(first), AT(n)))
 

@@ -37,11 +37,11 @@ FIXTURE_TEARDOWN(window)
 	PD_TEARDOWN(&self->env);
 }
 
-#define REFUSED(error, fd, offset, len, prot)                          \
-	do {                                                           \
-		int refused_err;                                       \
+#define REFUSED(error, fd, offset, len, prot)                                  \
+	do {                                                                   \
+		int refused_err;                                               \
 		EXPECT_EQ(NULL, pd_mmap(fd, offset, len, prot, &refused_err)); \
-		EXPECT_EQ(-(error), refused_err);                      \
+		EXPECT_EQ(-(error), refused_err);                              \
 	} while (0)
 
 /* With acquire semantics, as the header asks for. */

@@ -15,9 +15,9 @@
 #include <sys/types.h>
 
 /* As one statement: an ASSERT alone ends no loop around it. */
-#define MUST(call)                                                     \
-	do {                                                           \
-		ASSERT_EQ(0, (call));                                  \
+#define MUST(call)                    \
+	do {                          \
+		ASSERT_EQ(0, (call)); \
 	} while (0)
 #define FAILS(error, call) EXPECT_EQ(-(error), (call))
 
@@ -29,20 +29,20 @@
 #endif
 
 /* The contents of a fixture's setup and teardown: a device, nothing leaked. */
-#define PD_SETUP(env)                                                  \
-	do {                                                           \
-		const char *pd_missing = pd_env_find(env);             \
-		if (pd_missing)                                        \
-			SKIP(PD_LEAVE_SETUP, "%s", pd_missing);        \
-		MUST(pd_env_init(env));                                \
+#define PD_SETUP(env)                                           \
+	do {                                                    \
+		const char *pd_missing = pd_env_find(env);      \
+		if (pd_missing)                                 \
+			SKIP(PD_LEAVE_SETUP, "%s", pd_missing); \
+		MUST(pd_env_init(env));                         \
 	} while (0)
 #define PD_TEARDOWN(env) EXPECT_STREQ("", pd_env_leaks(env))
 
 /* In a child, where the harness cannot be used: say what failed, and end. */
-#define CHILD(cond)                                                    \
-	do {                                                           \
-		if (!(cond))                                           \
-			pd_child_failed(__FILE__, __LINE__, #cond);    \
+#define CHILD(cond)                                                 \
+	do {                                                        \
+		if (!(cond))                                        \
+			pd_child_failed(__FILE__, __LINE__, #cond); \
 	} while (0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -133,11 +133,11 @@ FIXTURE_TEARDOWN(refusal)
 	PD_TEARDOWN(&self->env);
 }
 
-#define EXPECT_NOTHING_DONE()                                          \
-	do {                                                           \
-		EXPECT_EQ(0, self->window->submitted);                 \
-		EXPECT_EQ(0, pd_grown(&self->env, PD_INFLIGHT));       \
-		EXPECT_EQ(0, pd_jobs_ended(&self->env) - ended);       \
+#define EXPECT_NOTHING_DONE()                                    \
+	do {                                                     \
+		EXPECT_EQ(0, self->window->submitted);           \
+		EXPECT_EQ(0, pd_grown(&self->env, PD_INFLIGHT)); \
+		EXPECT_EQ(0, pd_jobs_ended(&self->env) - ended); \
 	} while (0)
 
 /* Alone, first, in the middle and last: nothing of the batch is done. */
