@@ -246,50 +246,54 @@ static int call_unmap(struct scene *s)
 	return pd_unmap(&s->buf);
 }
 
-#define NTH(name, ...) FIXTURE_VARIANT_ADD(nth, name) { __VA_ARGS__ }
+#define VARIANT(name, ...) FIXTURE_VARIANT_ADD(nth, name) { __VA_ARGS__ }
 
-NTH(open, .call = open_file);
-NTH(bind, .prepare = make_first_job, .call = call_submit);
-NTH(verb_info, .prepare = make_buffers, .call = call_verb,
-    .verb = PINDROP_VERB_INFO);
-NTH(verb_alloc, .prepare = make_buffers, .call = call_verb,
-    .verb = PINDROP_VERB_ALLOC);
-NTH(verb_free, .prepare = make_buffers, .call = call_verb,
-    .verb = PINDROP_VERB_FREE);
-NTH(verb_sync, .prepare = make_buffers, .call = call_verb,
-    .verb = PINDROP_VERB_SYNC);
-NTH(verb_submit, .prepare = make_buffers, .call = call_verb,
-    .verb = PINDROP_VERB_SUBMIT);
-NTH(verb_wait, .prepare = make_buffers, .call = call_verb,
-    .verb = PINDROP_VERB_WAIT);
-NTH(alloc_and_bind, .prepare = open_file, .call = call_alloc, .new_len = 8 << 12);
-NTH(alloc_odd, .prepare = make_buffers, .call = call_alloc, .new_len = 13 << 12);
-NTH(alloc_large, .prepare = make_buffers, .call = call_alloc, .new_len = 5 << 20);
-NTH(alloc_contig, .prepare = make_buffers, .call = call_alloc, .new_len = 5 << 12,
-    .new_flags = PINDROP_ALLOC_CONTIG);
-NTH(alloc_coherent, .prepare = make_buffers, .call = call_alloc,
-    .new_len = 5 << 12, .new_flags = PINDROP_ALLOC_COHERENT);
-NTH(alloc_huge, .prepare = make_buffers, .call = call_alloc, .new_len = HUGE_SIZE,
-    .new_flags = PINDROP_ALLOC_HUGE);
-NTH(submit_copies, .prepare = make_copies, .call = call_submit);
-NTH(submit_devmem, .prepare = make_devmem, .call = call_submit);
-NTH(window_map, .prepare = open_file, .call = call_window);
-NTH(window_fault, .prepare = make_window, .call = call_window_fault,
-    .may_not_fail = true);
-NTH(map, .prepare = make_buffers, .call = call_map);
-NTH(fault, .prepare = make_mapping, .call = call_fault, .may_not_fail = true);
-NTH(fault_coherent, .prepare = make_mapping, .call = call_fault,
-    .flags = PINDROP_ALLOC_COHERENT, .may_not_fail = true);
-NTH(fault_huge, .prepare = make_mapping, .call = call_fault, .len = HUGE_SIZE,
-    .flags = PINDROP_ALLOC_HUGE, .may_not_fail = true);
-NTH(split, .prepare = make_touched, .call = call_split);
-NTH(move, .prepare = make_touched, .call = call_move);
-NTH(protect, .prepare = make_touched, .call = call_protect);
-NTH(fork, .prepare = make_touched, .call = call_fork);
-NTH(poll, .prepare = make_buffers, .call = call_poll);
-NTH(fdinfo, .prepare = make_buffers, .call = call_fdinfo);
-NTH(unmap, .prepare = make_touched, .call = call_unmap);
-NTH(close, .prepare = make_busy, .call = call_close, .may_not_fail = true);
+VARIANT(open, .call = open_file);
+VARIANT(bind, .prepare = make_first_job, .call = call_submit);
+VARIANT(verb_info, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_INFO);
+VARIANT(verb_alloc, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_ALLOC);
+VARIANT(verb_free, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_FREE);
+VARIANT(verb_sync, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_SYNC);
+VARIANT(verb_submit, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_SUBMIT);
+VARIANT(verb_wait, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_WAIT);
+VARIANT(alloc_and_bind, .prepare = open_file, .call = call_alloc,
+	.new_len = 8 << 12);
+VARIANT(alloc_odd, .prepare = make_buffers, .call = call_alloc,
+	.new_len = 13 << 12);
+VARIANT(alloc_large, .prepare = make_buffers, .call = call_alloc,
+	.new_len = 5 << 20);
+VARIANT(alloc_contig, .prepare = make_buffers, .call = call_alloc,
+	.new_len = 5 << 12, .new_flags = PINDROP_ALLOC_CONTIG);
+VARIANT(alloc_coherent, .prepare = make_buffers, .call = call_alloc,
+	.new_len = 5 << 12, .new_flags = PINDROP_ALLOC_COHERENT);
+VARIANT(alloc_huge, .prepare = make_buffers, .call = call_alloc,
+	.new_len = HUGE_SIZE, .new_flags = PINDROP_ALLOC_HUGE);
+VARIANT(submit_copies, .prepare = make_copies, .call = call_submit);
+VARIANT(submit_devmem, .prepare = make_devmem, .call = call_submit);
+VARIANT(window_map, .prepare = open_file, .call = call_window);
+VARIANT(window_fault, .prepare = make_window, .call = call_window_fault,
+	.may_not_fail = true);
+VARIANT(map, .prepare = make_buffers, .call = call_map);
+VARIANT(fault, .prepare = make_mapping, .call = call_fault,
+	.may_not_fail = true);
+VARIANT(fault_coherent, .prepare = make_mapping, .call = call_fault,
+	.flags = PINDROP_ALLOC_COHERENT, .may_not_fail = true);
+VARIANT(fault_huge, .prepare = make_mapping, .call = call_fault,
+	.len = HUGE_SIZE, .flags = PINDROP_ALLOC_HUGE, .may_not_fail = true);
+VARIANT(split, .prepare = make_touched, .call = call_split);
+VARIANT(move, .prepare = make_touched, .call = call_move);
+VARIANT(protect, .prepare = make_touched, .call = call_protect);
+VARIANT(fork, .prepare = make_touched, .call = call_fork);
+VARIANT(poll, .prepare = make_buffers, .call = call_poll);
+VARIANT(fdinfo, .prepare = make_buffers, .call = call_fdinfo);
+VARIANT(unmap, .prepare = make_touched, .call = call_unmap);
+VARIANT(close, .prepare = make_busy, .call = call_close, .may_not_fail = true);
 
 static int set_knob(const char *knob, const char *value)
 {
