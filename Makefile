@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-run test test-broken:
+check run test test-broken:
 	@selftests/vm/$@
 
 clean:
@@ -39,13 +39,14 @@ Targets:
   install          modules, library, command, header, man pages, udev rule
   run              build, boot a guest with a DMA device, run 'pindrop demo'
   test             build, boot a guest per lane, run the tests in it
+  check            what can be said without running it: sparse, checkpatch, …
   test-broken      leave out each protection in driver/BREAKS: a test must fail
   clean            what was built; downloads stay in ~/.cache/pindrop
 Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
   DESTDIR= PREFIX= where to install: under DESTDIR, PREFIX=$(PREFIX)
 Testing:
-  KERNEL=          6.1 or 6.12; without it both
+  KERNEL=          6.1 or 6.12; without it both; of check, the newest
   TESTS="…"        only programs that begin with one of these prefixes
   ENGINE=          edu
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
@@ -53,9 +54,10 @@ Testing:
   BREAK="…"        leave out protections, by their names in driver/BREAKS
   REPEAT=          run the programs this many times
   TIMEOUT=         seconds for one guest (600; for run, 120)
+  ONLY="…"         only these stages of check (a wrong name lists them)
 run and test on a system that is not Debian, or with a kernel of your own:
   KERNEL_IMAGE=    bzImage, with KDIR= its build directory
-  KSFT=            kernel source tree, for its kselftest
+  KSFT=            kernel source tree, for its kselftest and scripts
   BUSYBOX=         static busybox for the guest
 endef
 
@@ -63,4 +65,4 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install run test test-broken clean help
+.PHONY: all modules modules_install user install check run test test-broken clean help

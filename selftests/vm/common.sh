@@ -53,6 +53,25 @@ update_lists() {
 	apt-get -qq update < /dev/null >&2 || true
 }
 
+# install_packages PACKAGE...: those of them that are not there, naming them first.
+install_packages() {
+	local missing log=$cache/setup.log
+	mapfile -t missing < <(
+		dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2> /dev/null |
+			sed -n 's/^installed //p' | sort -u |
+			comm -13 - <(printf '%s\n' "$@" | sort -u)
+	)
+	[ ${#missing[@]} -gt 0 ] || return 0
+	[ "$(id -u)" = 0 ] || die "missing packages; as root: apt-get install --no-install-recommends ${missing[*]}"
+	say "installing ${missing[*]}"
+	apt_install() {
+		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" \
+			< /dev/null > "$log" 2>&1
+	}
+	# Old package lists name files that are gone.
+	apt_install || { update_lists; apt_install; } || { cat "$log" >&2; die "apt-get failed"; }
+}
+
 # fetch DIR PACKAGE...: unpack packages into DIR without installing them. DIR appears whole or not at all.
 # FETCHED names a function that may change the unpacked tree first.
 fetch() (
