@@ -86,15 +86,6 @@ FIXTURE_TEARDOWN(removal)
 	PD_TEARDOWN(&self->env);
 }
 
-static __u64 start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
-		   size_t len)
-{
-	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
-	struct pindrop_submit sub;
-
-	return pd_submit(fd, &job, 1, &sub) ? 0 : sub.out_last;
-}
-
 static sigjmp_buf after_fault;
 
 static void on_fault(int sig)
@@ -128,7 +119,7 @@ TEST_F(removal, tells_everybody)
 	struct pd_buf buf;
 	__u64 begin = pd_now_ns();
 
-	ASSERT_EQ(1, start(self->fd, &self->src, &self->dst, self->src.len));
+	ASSERT_EQ(1, pd_start(self->fd, &self->src, &self->dst, self->src.len));
 	MUST(UNBIND());
 	self->bound = false;
 	EXPECT_GT(BOUND_MS, pd_ms_since(begin));
@@ -216,7 +207,7 @@ TEST_F(removal, does_not_shorten_a_death)
 
 		CHILD(!pd_create(self->other, len * 2, &src));
 		CHILD(!pd_create(self->other, len * 2, &dst));
-		CHILD(start(self->other, &src, &dst, len) == 1);
+		CHILD(pd_start(self->other, &src, &dst, len) == 1);
 		pd_post(self->flag, 1);
 		for (;;)
 			pause();

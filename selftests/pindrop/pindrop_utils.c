@@ -328,6 +328,16 @@ struct pindrop_job_desc pd_nop(__u64 user_data)
 	return job;
 }
 
+/* Starts a copy from the beginning; returns its ticket, or 0. */
+__u64 pd_start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
+	       size_t len)
+{
+	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
+	struct pindrop_submit sub;
+
+	return pd_submit(fd, &job, 1, &sub) ? 0 : sub.out_last;
+}
+
 /* NULL stands for the device's own memory. */
 struct pindrop_job_desc pd_copy(const struct pd_buf *src, __u64 src_offset,
 				const struct pd_buf *dst, __u64 dst_offset,

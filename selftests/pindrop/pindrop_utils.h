@@ -109,6 +109,8 @@ int pd_submit(int fd, const struct pindrop_job_desc *jobs, unsigned int count,
 int pd_wait(int fd, __u64 ticket, int timeout_ms, struct pindrop_wait *out);
 int pd_wait_range(int fd, __u64 first, __u64 ticket, int timeout_ms,
 		  struct pindrop_wait *out);
+__u64 pd_start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
+	       size_t len);
 int pd_run(int fd, const struct pindrop_job_desc *jobs, unsigned int count);
 
 struct pindrop_job_desc pd_nop(__u64 user_data);

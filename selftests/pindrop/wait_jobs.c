@@ -43,17 +43,8 @@ FIXTURE_TEARDOWN(wait)
 	PD_TEARDOWN(&self->env);
 }
 
-static __u64 start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
-		   size_t len)
-{
-	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
-	struct pindrop_submit sub;
-
-	return pd_submit(fd, &job, 1, &sub) ? 0 : sub.out_last;
-}
-
 #define START(pieces) \
-	start(self->fd, &self->src, &self->dst, (pieces) * self->piece)
+	pd_start(self->fd, &self->src, &self->dst, (pieces) * self->piece)
 
 /* With out_ fields and state, though it is too early. */
 TEST_F(wait, that_is_too_short)
@@ -261,7 +252,7 @@ static int dead_with(const struct pd_env *env, unsigned int count)
 
 		CHILD(!pd_create(fd, 8 * env->info.out_max_piece, &src));
 		CHILD(!pd_create(fd, 8 * env->info.out_max_piece, &dst));
-		CHILD(start(fd, &src, &dst, src.len) == 1);
+		CHILD(pd_start(fd, &src, &dst, src.len) == 1);
 		for (count--; count; count -= n) {
 			n = count < max ? count : max;
 			CHILD(!pd_submit(fd, nops, n, NULL));
