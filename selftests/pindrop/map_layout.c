@@ -484,6 +484,23 @@ TEST_F(layout_huge, hole_in_an_entry)
 	EXPECT_EQ(0, memcmp(map + to, self->want + to, self->buf.len - to));
 }
 
+/* Where a program would only fault again, the kernel gives up. */
+TEST_F(layout_huge, kernel_reads_next_to_an_entry)
+{
+	unsigned char *last = self->buf.map + HUGE_SIZE - self->page;
+	int file;
+
+	if (!self->there)
+		return;
+	file = memfd_create("pindrop", MFD_CLOEXEC);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, munmap(self->buf.map, self->page));
+	EXPECT_EQ(self->page, write(file, last, self->page));
+	EXPECT_EQ(0, memcmp(last, self->want + HUGE_SIZE - self->page,
+			    self->page));
+	close(file);
+}
+
 TEST_F(layout_huge, protection_of_a_part)
 {
 	unsigned char *map = self->buf.map;
