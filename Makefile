@@ -46,13 +46,15 @@ Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
   DESTDIR= PREFIX= where to install: under DESTDIR, PREFIX=$(PREFIX)
 Testing:
-  KERNEL=          6.1 or 6.12; without it both; of check, the newest
+  KERNEL=          6.1, 6.12 or 7.3; without it 6.1 and 6.12,
+                   of check the newest
   TESTS="…"        only programs that begin with one of these prefixes
   ENGINE=          edu
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
                    every kernel, and off on the newest
   BREAK="…"        leave out protections, by their names in driver/BREAKS
   REPEAT=          run the programs this many times
+  QEMU=            the emulator, or newest for the newest one in Debian
   TIMEOUT=         seconds for one guest (600; for run, 120)
   ONLY="…"         only these stages of check (a wrong name lists them)
 run and test on a system that is not Debian, or with a kernel of your own:

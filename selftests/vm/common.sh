@@ -8,7 +8,11 @@ vm=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$vm/../.." && pwd)
 build=$top/build
 cache=${XDG_CACHE_HOME:-~/.cache}/pindrop
+# What the tests run on by default, and all there is.
 kernels="6.1 6.12"
+all_kernels="$kernels 7.3"
+# Where the index of apt's lists goes.
+apt_state=$cache
 
 # Variables given to the outer make must not reach kbuild or lib.mk.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
@@ -35,8 +39,8 @@ build_user() {
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.
 apt_cache() {
-	mkdir -p "$cache"
-	LC_ALL=C apt-cache -o Dir::Cache::pkgcache="$cache/pkgcache.bin" "$@" 2> /dev/null
+	mkdir -p "$apt_state"
+	LC_ALL=C apt-cache -o Dir::Cache::pkgcache="$apt_state/pkgcache.bin" "$@" 2> /dev/null
 }
 
 # depends REGEX PACKAGE...: the packages matching REGEX that the candidates of PACKAGE depend on.

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced where packages of a newer release than the machine's own are needed. They come with an apt state of their
+# own and are only unpacked: nothing is written to /etc/apt, nothing installed.
+# shellcheck shell=bash
+
+newer=trixie
+newer_state=${cache:?}/newer
+
+# After this, apt_cache, depends and fetch ask the newer release and its backports.
+use_newer() {
+	local mirror sources keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	# shellcheck disable=SC2016
+	mirror=$(APT_CONFIG='' apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' \
+		'Label: Debian' | head -n 1)
+	[ -n "$mirror" ] || die "apt's configuration names no Debian mirror"
+	[ ! -e "$keyring" ] || mirror="[signed-by=$keyring] $mirror"
+	sources=$(printf "deb $mirror %s main\n" $newer $newer-backports)
+	# Written once: apt goes by the age of these files.
+	[ "$sources" = "$(cat "$newer_state/sources.list" 2> /dev/null)" ] || write_newer "$sources"
+	export APT_CONFIG=$newer_state/apt.conf
+	# shellcheck disable=SC2034
+	apt_state=$newer_state
+	[ -n "$(find "$newer_state/updated" -mtime -1 2> /dev/null)" ] || update_newer
+}
+
+write_newer() {
+	mkdir -p "$newer_state"/{lists,cache/archives}/partial
+	rm -f "$newer_state/updated"
+	: > "$newer_state/status"
+	cat > "$newer_state/apt.conf" <<-END
+	Dir::State "$newer_state";
+	Dir::State::lists "lists";
+	Dir::State::status "$newer_state/status";
+	Dir::Cache "$newer_state/cache";
+	Dir::Etc::sourcelist "$newer_state/sources.list";
+	Dir::Etc::sourceparts "/dev/null";
+	Dir::Etc::preferences "/dev/null";
+	Dir::Etc::preferencesparts "/dev/null";
+	APT::Sandbox::User "root";
+	APT::Default-Release "$newer-backports";
+	END
+	printf '%s\n' "$1" > "$newer_state/sources.list"
+}
+
+update_newer() {
+	say "updating the package lists of $newer-backports"
+	if apt-get -qq update < /dev/null >&2; then
+		touch "$newer_state/updated"
+	else
+		[ -e "$newer_state/updated" ] || die "no package lists of $newer-backports"
+	fi
+}
+
+# newer_root NAME PACKAGE...: a root that holds these packages and what they need. Prints its directory.
+newer_root() (
+	name=$1
+	shift
+	use_newer
+	content=$(apt_cache show --no-all-versions "$@" | grep -E '^(Package|Version):' | cat - <(printf '%s\n' "$@") | sha256sum)
+	root=$cache/roots/$name-${content:0:16}
+	if [ ! -d "$root" ]; then
+		say "unpacking $* of $newer-backports and what they need"
+		mkdir -p "$cache/roots"
+		tmp=$(mktemp -d "$cache/root.XXXXXX")
+		trap 'rm -rf "$tmp"' EXIT
+		mmdebstrap --quiet --variant=extract --mode="$([ "$(id -u)" = 0 ] && echo root || echo chrootless)" \
+			--format=directory --aptopt="APT::Default-Release \"$newer-backports\"" \
+			"${@/#/--include=}" "$newer" "$tmp/tree" "$newer_state/sources.list" >&2 ||
+			die "mmdebstrap failed"
+		# What the packages' own scripts would have done.
+		[ ! -e "$tmp/tree/usr/bin/mawk" ] || ln -sf mawk "$tmp/tree/usr/bin/awk"
+		mkdir -p "$tmp/tree"/{dev,mnt,proc}
+		chmod 755 "$tmp" "$tmp/tree"
+		# Somebody else may have been faster.
+		mv -T "$tmp/tree" "$root" 2> /dev/null || [ -d "$root" ]
+	fi
+	echo "$root"
+)
+
+# in_root ROOT DIR COMMAND...: run a command in a root, with DIR as /mnt, in mount points that nobody else sees.
+in_root() {
+	local user=()
+	[ "$(id -u)" = 0 ] || user=(--map-root-user)
+	# shellcheck disable=SC2016
+	unshare --mount "${user[@]}" -- sh -ec '
+		root=$1 dir=$2
+		shift 2
+		for tree in dev proc; do mount --rbind "/$tree" "$root/$tree"; done
+		mount --bind "$dir" "$root/mnt"
+		exec chroot "$root" env -i PATH=/usr/bin TMPDIR=/mnt LC_ALL=C.UTF-8 "$@"' sh "$@"
+}
