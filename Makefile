@@ -46,8 +46,9 @@ Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
   DESTDIR= PREFIX= where to install: under DESTDIR, PREFIX=$(PREFIX)
 Testing:
-  KERNEL=          6.1, 6.12 or 7.3; without it 6.1 and 6.12,
-                   of check the newest
+  KERNEL=          6.1, 6.12, 7.3 or debug (6.12 with everything that looks for
+                   mistakes; built first, 20 minutes); without it 6.1 and
+                   6.12, of check the newest of the release
   TESTS="…"        only programs that begin with one of these prefixes
   ENGINE=          edu
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
@@ -55,7 +56,7 @@ Testing:
   BREAK="…"        leave out protections, by their names in driver/BREAKS
   REPEAT=          run the programs this many times
   QEMU=            the emulator, or newest for the newest one in Debian
-  TIMEOUT=         seconds for one guest (600; for run, 120)
+  TIMEOUT=         seconds for one guest (600; for run, 120; debug has 4 times)
   ONLY="…"         only these stages of check (a wrong name lists them)
 run and test on a system that is not Debian, or with a kernel of your own:
   KERNEL_IMAGE=    bzImage, with KDIR= its build directory

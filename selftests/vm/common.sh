@@ -10,12 +10,15 @@ build=$top/build
 cache=${XDG_CACHE_HOME:-~/.cache}/pindrop
 # What the tests run on by default, and all there is.
 kernels="6.1 6.12"
-all_kernels="$kernels 7.3"
+all_kernels="$kernels 7.3 debug"
 # Where the index of apt's lists goes.
 apt_state=$cache
 
 # Variables given to the outer make must not reach kbuild or lib.mk.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
+
+# Time-outs are multiplied by this.
+slowness() { case $1 in debug) echo 4 ;; *) echo 1 ;; esac; }
 
 say() { printf '%s\n' "pindrop: $*" >&2; }
 die() { say "$*"; exit 1; }
