@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check run test test-broken:
+check run test test-all test-broken test-planted:
 	@selftests/vm/$@
 
 clean:
@@ -39,7 +39,9 @@ Targets:
   install          modules, library, command, header, man pages, udev rule
   run              build, boot a guest with a DMA device, run 'pindrop demo'
   test             build, boot a guest per lane, run the tests in it
+  test-all         the same on every kernel there is
   check            what can be said without running it: sparse, checkpatch, …
+  test-planted     load faults on purpose: the debug kernel must catch each
   test-broken      leave out each protection in driver/BREAKS: a test must fail
   clean            what was built; downloads stay in ~/.cache/pindrop
 Building and installing:
@@ -52,10 +54,10 @@ Testing:
   TESTS="…"        only programs that begin with one of these prefixes
   ENGINE=          edu
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
-                   every kernel, and off on the newest
+                   every kernel, and off on 6.12
+  QEMU=            the emulator, or newest for the newest one in Debian
   BREAK="…"        leave out protections, by their names in driver/BREAKS
   REPEAT=          run the programs this many times
-  QEMU=            the emulator, or newest for the newest one in Debian
   TIMEOUT=         seconds for one guest (600; for run, 120; debug has 4 times)
   ONLY="…"         only these stages of check (a wrong name lists them)
 run and test on a system that is not Debian, or with a kernel of your own:
@@ -68,4 +70,5 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install check run test test-broken clean help
+.PHONY: all modules modules_install user install check run test test-all \
+	test-broken test-planted clean help
