@@ -26,6 +26,9 @@ install: modules_install
 check run test test-all test-broken test-planted:
 	@selftests/vm/$@
 
+model:
+	@selftests/model/run
+
 clean:
 	rm -rf build
 	$(if $(wildcard $(kdir)/Makefile),$(kbuild) clean)
@@ -43,6 +46,8 @@ Targets:
   check            what can be said without running it: sparse, checkpatch, …
   test-planted     load faults on purpose: the debug kernel must catch each
   test-broken      leave out each protection in driver/BREAKS: a test must fail
+  model            check the model of how jobs, memory and contexts end, in every
+                   interleaving; without a protection it must fail
   clean            what was built; downloads stay in ~/.cache/pindrop
 Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
@@ -51,7 +56,8 @@ Testing:
   KERNEL=          6.1, 6.12, 7.3 or debug (6.12 with everything that looks for
                    mistakes; built first, 20 minutes); without it 6.1 and
                    6.12, of check the newest of the release
-  TESTS="…"        only programs that begin with one of these prefixes
+  TESTS="…"        only programs that begin with one of these prefixes; of the
+                   model, only cases
   ENGINE=          edu
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
                    every kernel, and off on 6.12
@@ -71,4 +77,4 @@ help:
 	@:
 
 .PHONY: all modules modules_install user install check run test test-all \
-	test-broken test-planted clean help
+	test-broken test-planted model clean help

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How jobs, memory and contexts of pindrop end, for the model checker spin.
+ * 'make model' tries every interleaving; cases says which, and what must fail.
+ *
+ * Two contexts share one channel, which takes one piece at a time. Each has a
+ * buffer, held by its handle and by one mapping, and submits one job; job 0 has
+ * two pieces, so that it can be half done. With RING a kernel thread makes job
+ * 2 for context 0. Each proctype may run at any time; an atomic or d_step block
+ * is what one lock covers, or what nobody can see the middle of.
+ *
+ * Time is not counted. What is bounded by time may end at any moment: a piece
+ * can be late at once, a deadline can have passed at once. With PATIENT no
+ * deadline ever passes, so what is safe with it does not hang on one.
+ *
+ * Ghosts, which the driver does not have: hw_run with hw_buf, the buffer that
+ * the device may still touch; hw_hangs; bad, data that did not arrive; synced,
+ * the CPU sees the data; k1, nothing is queued any more; leaving, how many are
+ * on their way out.
+ *
+ * What stands for what. 'make model' fails if driver/ does not have a name.
+ *
+ *   App        pindrop_submit job_set_side pindrop_enter wait_result
+ *   enqueue    pindrop_chan_submit chan_enqueue job_destroy pindrop_exit
+ *   Mem        verb_free pindrop_buf_drop_handle buf_vm_close
+ *   Death      owner_release owner_find owner_wait
+ *   Close      pindrop_release
+ *   kill       pindrop_ctx_kill pindrop_buf_drop_all
+ *   cancel     pindrop_chan_cancel
+ *   ctx_wait   pindrop_ctx_wait pindrop_ctx_settled
+ *   settle     pindrop_ctx_settle_locked
+ *   ctx_put    pindrop_ctx_put ctx_free
+ *   buf_put    pindrop_buf_put buf_free buf_unmap_dma
+ *   pump       pindrop_chan_pump_locked
+ *   issue      piece_issue
+ *   service    pindrop_chan_service_locked pindrop_piece_done
+ *   report     job_report
+ *   finish     pindrop_job_finish
+ *   fail       job_unqueue
+ *   lose       pindrop_job_lose
+ *   wedge      chain_wedge_locked
+ *   reap       pindrop_reap
+ *   retire     job_retire pindrop_job_drop_bufs
+ *   Reaper     pindrop_reap_work
+ *   Chain      pindrop_chain_work pindrop_chain_kick chain_idle_locked
+ *   Irq        pindrop_service
+ *   Hw         edu_issue edu_abort edu_cut chain_abort_locked
+ *   Remove     pindrop_unregister pindrop_chain_remove chain_poll
+ *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove
+ *   release    edu_start_up; quarantine: not built yet
+ *   reset      not built yet
+ *   Ring       not built yet
+ */
+
+#ifndef BREAK
+#define BREAK NOTHING		/* or a protection that is left out: see cases */
+#endif
+#ifndef REACH
+#define REACH NOTHING		/* or a place that is an error to reach */
+#endif
+#define HAS(protection) (BREAK != protection)
+#define REACHED(place) assert(REACH != place) /* reached */
+mtype = { NOTHING,
+	NO_I1, NO_I2, NO_I2_RESET, NO_I2_PROBE, NO_I3, NO_I4, NO_I5, NO_P3, NO_BOUND, RESET_BLOCKS,
+	RING_PUTS_EARLY, CLOSE_FORGETS, CUT_IS_DONE, LATE_GONE, PUMP_SHUT,
+	JOB_DONE, DRAINED_IN_TIME, LOST_FOR_EVER, PROVED_LATE, PROVED_BY_PROBE, PROVED_BY_RESET, RING_OWNER_DEAD }
+
+#ifdef ONE_OWNER
+#define OWNER(c) 0
+#define LAST(o) 1
+#else
+#define OWNER(c) c
+#define LAST(o) o
+#endif
+#ifdef PATIENT
+#define DEADLINE false
+#else
+#define DEADLINE true
+#endif
+#define WHEN(condition, ...) if :: condition -> __VA_ARGS__ :: else fi
+
+#define NONE 3			/* no job */
+mtype = { OPEN, DYING, DRAINED, LOST,			/* contexts; a job is LOST, too */
+	QUEUED, FINISHED, RETIRING, RETIRED,		/* jobs; FINISHED: on ctx::done, RETIRING: taken from there */
+	RUN, STOPPING, WEDGED, GONE }			/* the channel */
+
+typedef Ctx { mtype state; unsigned ref : 3; bit dropped, closed, in_ioctl, reap_queued, k1 };
+typedef Buf { unsigned ref : 3; bit handle, vma };
+typedef Job { mtype state; unsigned left : 2; bit reported, err, bad, synced };
+Ctx ctx[2];
+Buf buf[2];
+Job job[3];
+byte mm_users[2], leaving;
+mtype chan_state = RUN;
+unsigned cur : 2 = NONE;		/* whose piece is on the hardware */
+unsigned gate : 2;			/* how many are inside */
+bit gone, unmapped, dev_lock, device_lock, chain_runs, ring_entry, ring_stop;
+bit hw_run, hw_hangs, hw_buf, bus_master = 1, present = 1;
+
+#define CTX(j) (j & 1)			/* a job's context, and its buffer */
+#define IDLE (present && !hw_run)	/* as read: a device that is gone reads busy */
+#define OVER (cur != NONE && IDLE)
+#define TOUCHES(b) (hw_run && hw_buf == b)
+#define WAITS(j) (job[j].state == QUEUED && job[j].left)
+#define LIVE1(j) (job[j].state && job[j].state != RETIRED)
+#define LIVE(c) (LIVE1(c) || (c == 0 && LIVE1(2)))
+#define LOST1(j) (!LIVE1(j) || job[j].state == LOST)
+#define ALL_LOST(c) (LOST1(c) && (c == 1 || LOST1(2)))
+#define DONE(c) (job[c].state == FINISHED || (c == 0 && job[2].state == FINISHED))
+#define SETTLED(c) (ctx[c].state == DRAINED || ctx[c].state == LOST)
+#define MAY_ISSUE (chan_state == RUN && cur == NONE && (!gone || !HAS(PUMP_SHUT)))
+#define LEFT_OVER (MAY_ISSUE && (WAITS(0) || WAITS(1) || WAITS(2)))
+
+inline ctx_put(c) {
+	assert(ctx[c].ref > 0);			/* a context is put too often */
+	ctx[c].ref--;
+	assert(ctx[c].ref > 0 || !LIVE(c))	/* a context is freed under its job */
+}
+
+inline buf_put(b, refs) {
+	assert(buf[b].ref >= refs);		/* a buffer is put too often */
+	buf[b].ref = buf[b].ref - refs;
+	WHEN(buf[b].ref == 0, printf("the pages of buffer %d go back\n", b));
+	assert(buf[b].ref > 0 || !TOUCHES(b))	/* P1: pages are freed that the device may touch */
+}
+
+/* --- a job; the channel's lock is held --- */
+
+inline report(j) {			/* ticket and fence: what the owner sees */
+	assert(!job[j].reported);		/* I5: a fence is signalled twice */
+	assert(job[j].err || !job[j].bad);	/* P5: reported as done, but not copied */
+	WHEN(job[j].err, printf("job %d is reported: failed\n", j));
+	WHEN(!job[j].err, printf("job %d is reported: done\n", j); REACHED(JOB_DONE));
+	job[j].reported = 1
+}
+
+inline finish(j) {
+	assert(ctx[CTX(j)].ref > 0);		/* a context is used after it is freed */
+	assert(job[j].state == QUEUED || job[j].state == LOST);	/* a job is finished twice */
+	WHEN(job[j].state == QUEUED, report(j));
+	job[j].state = FINISHED; job[j].left = 0; job[j].bad = 0;
+	WHEN(!ctx[CTX(j)].reap_queued, ctx[CTX(j)].reap_queued = 1; ctx[CTX(j)].ref++)
+}
+
+inline fail(j) {			/* what is on the hardware ends in service */
+	job[j].err = 1; job[j].left = 0;
+	WHEN(cur != j, finish(j))
+}
+
+inline lose(j) {
+	printf("job %d is LOST\n", j);
+	job[j].state = LOST; job[j].err = 1; job[j].left = 0;
+	WHEN(HAS(NO_I5), report(j));
+	settle(CTX(j))
+}
+
+inline issue(j) {
+	printf("a piece of job %d is issued\n", j);
+	assert(buf[CTX(j)].ref > 0);		/* P1: the device is given pages that are free */
+	assert(!unmapped);			/* I3: the device is given what is unmapped */
+	assert(bus_master && !hw_run);		/* I2: issued behind the cut, or on top of a piece */
+	assert(!ctx[CTX(j)].k1);		/* I4: a piece of a dead context is issued */
+	job[j].left--; cur = j; hw_buf = CTX(j); hw_run = 1
+}
+
+inline pump() {				/* whose turn it is does not matter here */
+	if
+	:: MAY_ISSUE && WAITS(0) -> issue(0)
+	:: MAY_ISSUE && WAITS(1) -> issue(1)
+	:: MAY_ISSUE && WAITS(2) -> issue(2)
+	:: else
+	fi
+}
+
+inline service() {			/* K3: what is read idle is proved over */
+	if
+	:: OVER ->
+		printf("read idle: a piece of job %d is over\n", cur);
+		assert(!unmapped);		/* I3: data is synced that is unmapped */
+		job[cur].synced = HAS(NO_I3);
+		WHEN(job[cur].state == LOST, REACHED(PROVED_LATE));
+		WHEN(job[cur].state == LOST || job[cur].err || job[cur].left == 0, finish(cur));
+		cur = NONE;
+		WHEN(chan_state == WEDGED, chan_state = RUN; bus_master = bus_master || !gone)
+	:: else
+	fi;
+	pump()
+}
+
+inline wedge() {			/* K8 */
+	chan_state = WEDGED;
+	WHEN(WAITS(0), fail(0)); WHEN(WAITS(1), fail(1)); WHEN(WAITS(2), fail(2));
+	WHEN(!HAS(NO_I2) && cur != NONE, job[cur].err = 1; finish(cur); cur = NONE);
+	WHEN(cur != NONE && job[cur].state == QUEUED, lose(cur))
+}
+
+/* --- a context --- */
+
+inline settle(c) {
+	if
+	:: ctx[c].state != OPEN && ctx[c].dropped && !LIVE(c) -> ctx[c].state = DRAINED
+	:: ctx[c].state != OPEN && ctx[c].dropped && LIVE(c) && ALL_LOST(c) -> ctx[c].state = LOST
+	:: else
+	fi
+}
+
+inline reap(c) {			/* takes what is done; Reaper goes on with it */
+	assert(ctx[c].ref > 0);			/* a context is used after it is freed */
+	WHEN(job[c].state == FINISHED, job[c].state = RETIRING);
+	WHEN(c == 0 && job[2].state == FINISHED, job[2].state = RETIRING);
+	settle(c)
+}
+
+inline retire(j) {
+	printf("job %d is retired\n", j);
+	job[j].state = RETIRED; job[j].err = 1; job[j].synced = 0;	/* err, synced: of no meaning now */
+	buf_put(CTX(j), HAS(NO_I1));
+	settle(CTX(j));
+	ctx_put(CTX(j))
+}
+
+inline cancel(c) {			/* K1 */
+	printf("K1: context %d has nothing queued\n", c);
+	WHEN(WAITS(c), fail(c)); WHEN(c == 0 && WAITS(2), fail(2));
+	ctx[c].k1 = 1
+}
+
+inline kill(c) {			/* who comes second does not wait for the first */
+	if
+	:: d_step { ctx[c].state == OPEN -> ctx[c].state = DYING; printf("K0: context %d is dying\n", c) };
+	   d_step { cancel(c) };
+	   d_step { WHEN(buf[c].handle, buf[c].handle = 0; buf_put(c, 1)); ctx[c].dropped = 1; reap(c) }
+	:: ctx[c].state != OPEN
+	fi
+}
+
+inline ctx_wait(c) {
+	do
+	:: SETTLED(c) -> break
+	:: DEADLINE && !SETTLED(c) -> break
+	:: d_step { !SETTLED(c) && DONE(c) -> reap(c) }
+	od
+}
+
+inline enqueue(c, j) {			/* inside the gate, which it leaves */
+	gate--;
+	if
+	:: (HAS(NO_I4) -> ctx[c].state == OPEN : seen) && chan_state != WEDGED && chan_state != GONE ->
+		printf("job %d is queued\n", j);
+		assert(!ctx[c].k1);		/* I4: a dead context takes a job */
+		assert(ctx[c].ref > 0);		/* a context is used after it is freed */
+		ctx[c].ref++; job[j].state = QUEUED; job[j].left = (j == 0 -> 2 : 1);
+		if
+		:: pump()
+#ifdef UNPLUG
+		:: MAY_ISSUE			/* PUMP_BUDGET is spent: the chain goes on */
+#endif
+		fi
+	:: else -> buf_put(c, HAS(NO_I1))
+	fi
+}
+
+/* --- who runs --- */
+
+proctype App(byte me) {			/* SUBMIT, a look at the data, the end of the thread */
+	bit seen;
+	if
+	:: d_step { buf[me].handle && !ctx[me].closed && !gone ->
+		printf("job %d is made, for buffer %d\n", me, me);
+		ctx[me].in_ioctl = 1;		/* which holds the file */
+		buf[me].ref = buf[me].ref + HAS(NO_I1); gate++;
+		seen = !HAS(NO_I4) && ctx[me].state == OPEN };
+	   atomic { enqueue(me, me); ctx[me].in_ioctl = 0; seen = 0 }
+	:: !buf[me].handle || ctx[me].closed || gone
+	fi;
+	d_step {
+		assert(!job[me].reported || job[me].err || job[me].synced);	/* I3: the fence comes before the data */
+		mm_users[OWNER(me)]-- }
+}
+
+proctype Mem(byte c) {			/* FREE by a thread; munmap by anybody, or in exit */
+end:	do
+	:: d_step { buf[c].handle && mm_users[OWNER(c)] > 0 ->
+		printf("FREE of buffer %d\n", c); buf[c].handle = 0; buf_put(c, 1) }
+	:: d_step { buf[c].vma ->
+		printf("munmap of buffer %d\n", c); buf[c].vma = 0; buf_put(c, 1) }
+	od
+}
+
+proctype Death(byte o) {		/* exit_mmap, in who dropped the last mm_users */
+	byte c = o;
+	d_step { mm_users[o] == 0 -> leaving++; printf("the address space of owner %d ends\n", o) };
+	do
+	:: d_step { ctx[c].ref > 0 && ctx[c].state == OPEN -> ctx[c].ref++ };
+	   kill(c);
+	   d_step { ctx_put(c) }
+	:: atomic { ctx[c].ref == 0 || ctx[c].state != OPEN -> c++; WHEN(c > LAST(o), c = o; break) }
+	od;
+	do
+	:: d_step { ctx[c].ref > 0 && !SETTLED(c) -> ctx[c].ref++ };
+	   ctx_wait(c);
+	   atomic { ctx_put(c); WHEN(!SETTLED(c), leaving--; break) }
+	:: atomic { ctx[c].ref == 0 || SETTLED(c) ->
+		assert(ctx[c].state != DRAINED || buf[c].ref == buf[c].vma);	/* P2: waitpid returns, memory is held */
+		WHEN(ctx[c].state == DRAINED && job[c].state == RETIRED, REACHED(DRAINED_IN_TIME));
+		c++; WHEN(c > LAST(o), leaving--; break) }
+	od
+}
+
+proctype Close(byte c) {		/* mappings and ioctls hold the file, too */
+	d_step { !buf[c].vma && !ctx[c].in_ioctl && !dev_lock ->
+		ctx[c].closed = 1; leaving++; printf("the file of context %d is closed\n", c) };
+	if
+	:: ctx[c].state == OPEN -> kill(c); ctx_wait(c)
+	:: ctx[c].state != OPEN
+	fi;
+	atomic {
+		if
+		:: ctx[c].reap_queued ->
+			printf("the reaper's work for context %d is cancelled\n", c);
+			ctx[c].reap_queued = 0;
+			WHEN(HAS(CLOSE_FORGETS), reap(c));
+			ctx_put(c)
+		:: else
+		fi;
+		ring_stop = ring_stop || c == 0;
+		ctx_put(c); leaving-- }
+}
+
+active proctype Reaper() {
+end:	do
+	:: d_step { ctx[0].reap_queued -> ctx[0].reap_queued = 0; reap(0); ctx_put(0) }
+	:: d_step { ctx[1].reap_queued -> ctx[1].reap_queued = 0; reap(1); ctx_put(1) }
+	:: d_step { job[0].state == RETIRING -> retire(0) }
+	:: d_step { job[1].state == RETIRING -> retire(1) }
+	:: d_step { job[2].state == RETIRING -> retire(2) }
+	od
+}
+
+inline reset() {			/* K5, with bus master off; gives way to remove */
+	if
+	:: d_step { !device_lock -> device_lock = 1; bus_master = 0; WHEN(cur != NONE, job[cur].err = 1) };
+	   if
+	   :: d_step { present && hw_run -> hw_run = 0; hw_hangs = 0; hw_buf = 0 }
+	   :: true				/* it does not help */
+	   fi;
+	   atomic { device_lock = 0; chain_runs = 0;
+		WHEN(!HAS(NO_I2_RESET) && cur != NONE, finish(cur); cur = NONE);
+		if
+		:: cur != NONE && !IDLE -> wedge()
+		:: else -> chan_state = RUN; bus_master = 1; service(); REACHED(PROVED_BY_RESET)
+		fi }
+	:: atomic { device_lock && HAS(RESET_BLOCKS) -> chain_runs = 0; wedge() }
+	fi
+}
+
+active proctype Chain() {		/* the watchdog, and the chain from K2 on */
+end:	do
+	:: atomic { !gone && OVER -> service() }
+	:: atomic { !gone && LEFT_OVER -> pump() }
+	:: atomic { HAS(NO_P3) && !gone && cur != NONE && !IDLE && chan_state == RUN ->
+		printf("a piece of job %d is late\n", cur);
+#ifdef RESET
+		chan_state = STOPPING; chain_runs = 1 };
+	   reset()
+#else
+		wedge() }
+#endif
+	od
+}
+
+active proctype Irq() {			/* late ones, and others' on the same line */
+end:	do
+	:: atomic { chan_state != GONE && OVER -> service() }
+	:: atomic { chan_state != GONE && LEFT_OVER -> pump() }
+	od
+}
+
+active proctype Hw() {
+end:	do
+	:: atomic { hw_run && !hw_hangs ->
+		if
+		:: bus_master -> printf("the transfer ends\n")
+		:: bus_master && cur != NONE && ctx[CTX(cur)].state != OPEN ->	/* K2 */
+			printf("the transfer is aborted\n"); job[cur].err = 1
+		:: !bus_master ->
+			printf("the transfer is dropped\n"); WHEN(cur != NONE && !job[cur].err, job[cur].bad = 1)
+		fi;
+		hw_run = 0; hw_buf = 0 }
+	:: d_step { hw_run && !hw_hangs -> hw_hangs = 1; printf("the device hangs\n") }
+#ifdef SURPRISE
+	:: d_step { present -> present = 0; printf("the device is pulled out\n");
+		WHEN(hw_run && !job[cur].err, job[cur].bad = 1);
+		hw_run = 0; hw_hangs = 0; hw_buf = 0 }
+#endif
+	od
+}
+
+inline release() {			/* of quarantine: a probe reads idle, or the device has left the bus */
+	d_step { !hw_run || !HAS(NO_I2_PROBE) ->
+		bus_master = present;
+		WHEN(cur != NONE, printf("job %d is proved over\n", cur); finish(cur); cur = NONE; REACHED(PROVED_BY_PROBE)) }
+}
+
+#define LEAVE WHEN(HAS(LATE_GONE), chan_state = GONE)
+proctype Remove() {
+	d_step { !device_lock -> device_lock = 1; gone = 1; leaving++; printf("K0: the gate is shut\n") };
+	d_step { gate == 0 && !dev_lock -> dev_lock = 1 };	/* synchronize_srcu */
+	WHEN(!ctx[0].closed, kill(0));
+	WHEN(!ctx[1].closed, kill(1));
+	d_step { !chain_runs -> dev_lock = 0 };			/* cancel_delayed_work_sync */
+	do
+	:: atomic { OVER -> service() }
+	:: atomic { cur == NONE -> LEAVE; goto quiet }
+	:: cur != NONE && !IDLE && !HAS(NO_BOUND)
+	:: d_step { cur != NONE && HAS(NO_BOUND) ->	/* the engine's bound has passed: K6 */
+		printf("K6: bus master is off\n"); bus_master = 0;
+		WHEN(HAS(CUT_IS_DONE), job[cur].err = 1) };
+	   break
+	od;
+	do
+	:: atomic { OVER -> service() }
+	:: atomic { cur == NONE -> LEAVE; break }
+	:: atomic { cur != NONE -> wedge(); LEAVE; break }
+	od;
+quiet:	atomic { assert(!hw_run || !bus_master);	/* P1: unmapped under the device */
+		unmapped = 1; printf("everything is unmapped\n") };
+	d_step { chan_state = GONE; bus_master = 0; device_lock = 0; leaving-- };
+end:	release()
+}
+
+proctype Ring() {			/* takes the one entry of the ring of context 0 */
+	bit seen;
+end:	do
+	:: d_step { ring_entry && mm_users[0] > 0 && buf[0].handle && !gone ->
+		printf("the entry becomes job 2, for buffer 0\n"); ring_entry = 0;
+		mm_users[0] = mm_users[0] + HAS(RING_PUTS_EARLY);	/* mmget_not_zero; mmput_async is below */
+		buf[0].ref = buf[0].ref + HAS(NO_I1); gate++;
+		seen = !HAS(NO_I4) && ctx[0].state == OPEN };
+	   atomic { enqueue(0, 2); seen = 0; WHEN(job[2].state == 0, job[2].err = 1; report(2));
+		mm_users[0] = mm_users[0] - HAS(RING_PUTS_EARLY) }
+	:: d_step { ring_entry && (mm_users[0] == 0 || !buf[0].handle || gone) ->
+		ring_entry = 0; job[2].err = 1; report(2); WHEN(mm_users[0] == 0, REACHED(RING_OWNER_DEAD)) }
+	:: d_step { ring_stop -> ctx_put(0) }; break
+	od
+}
+
+init {
+	byte c;
+	atomic {
+		do
+		:: c < 2 ->
+			ctx[c].state = OPEN; ctx[c].ref = 1; buf[c].ref = 2; buf[c].handle = 1; buf[c].vma = 1;
+			mm_users[OWNER(c)]++;
+#ifdef SOLO
+			WHEN(c == 1, break);
+#endif
+			run App(c);
+#ifdef LITE
+			WHEN(c == 1, break);
+#endif
+			run Mem(c);
+			WHEN(c <= OWNER(c), run Death(c));
+			if
+			:: run Close(c)
+#ifdef KEPT
+			:: true				/* somebody else keeps the file */
+#endif
+			fi;
+			c++
+		:: else -> break
+		od;
+#ifdef RING
+		ctx[0].ref++; ring_entry = 1; run Ring();
+#endif
+#ifdef UNPLUG
+		if
+		:: run Remove()
+		:: true
+		fi
+#endif
+	};
+	timeout;				/* nobody can go on */
+	d_step {
+		assert(leaving == 0);		/* P3: somebody waits for ever on the way out */
+		for (c : 0 .. 2) {
+			assert(!job[c].state || job[c].reported);	/* I5: a fence is never signalled */
+			assert(!LIVE1(c) || job[c].state == LOST);	/* a job is over and never retired */
+			assert(!LIVE1(c) || !IDLE);			/* a job stays LOST in spite of proof */
+			WHEN(job[c].state == LOST, REACHED(LOST_FOR_EVER))
+		}
+		for (c : 0 .. 1) {
+			assert(ctx[c].state == OPEN || SETTLED(c));	/* a dead context never settles */
+			assert(!ctx[c].closed || LIVE(c) || ctx[c].ref == 0);	/* a context leaks */
+			assert(buf[c].ref == buf[c].handle + buf[c].vma + HAS(NO_I1) * (LIVE1(c) + (c == 0 && LIVE1(2))))	/* a buffer leaks */
+		}
+	}
+}
