@@ -77,6 +77,11 @@ mtype = { NOTHING,
 #else
 #define DEADLINE true
 #endif
+#ifdef NO_FREE
+#define FREES false
+#else
+#define FREES true
+#endif
 #define WHEN(condition, ...) if :: condition -> __VA_ARGS__ :: else fi
 
 #define NONE 3			/* no job */
@@ -280,7 +285,7 @@ proctype App(byte me) {			/* SUBMIT, a look at the data, the end of the thread *
 
 proctype Mem(byte c) {			/* FREE by a thread; munmap by anybody, or in exit */
 end:	do
-	:: d_step { buf[c].handle && mm_users[OWNER(c)] > 0 ->
+	:: d_step { FREES && buf[c].handle && mm_users[OWNER(c)] > 0 ->
 		printf("FREE of buffer %d\n", c); buf[c].handle = 0; buf_put(c, 1) }
 	:: d_step { buf[c].vma ->
 		printf("munmap of buffer %d\n", c); buf[c].vma = 0; buf_put(c, 1) }
