@@ -390,6 +390,8 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 
 	for (i = 0; i < dev->limits.channels; i++)
 		pindrop_chan_cancel(&dev->chans[i], ctx, error);
+	/* Pairs with pindrop_buf_publish(): we find its handle, or it our state. */
+	smp_mb();
 	pindrop_buf_drop_all(ctx);
 	spin_lock_irq(&ctx->lock);
 	ctx->dropped = true;
