@@ -198,6 +198,29 @@ static int buf_map_coherent(struct pindrop_buf *buf)
 	return err;
 }
 
+static void buf_trace_map(struct pindrop_buf *buf)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (trace_pindrop_dma_map_enabled())
+		for_each_sgtable_dma_sg(&buf->sgt, sg, i)
+			trace_pindrop_dma_map(buf->dev, buf, sg_dma_address(sg),
+					      sg_dma_len(sg));
+}
+
+static void buf_trace_unmap(struct pindrop_buf *buf)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (trace_pindrop_dma_unmap_enabled())
+		for_each_sgtable_dma_sg(&buf->sgt, sg, i)
+			trace_pindrop_dma_unmap(buf->dev, buf,
+						sg_dma_address(sg),
+						sg_dma_len(sg));
+}
+
 /* Idempotent; whoever clears the flag does it. */
 static void buf_unmap_dma(struct pindrop_buf *buf)
 {
@@ -206,6 +229,7 @@ static void buf_unmap_dma(struct pindrop_buf *buf)
 	if (!atomic_xchg(&buf->mapped, 0))
 		return;
 	trace_pindrop_buf_unmap_dma(buf, buf->npages);
+	buf_trace_unmap(buf);
 	spin_lock(&dev->bufs_lock);
 	list_del(&buf->node);
 	spin_unlock(&dev->bufs_lock);
@@ -302,6 +326,7 @@ static int buf_map(struct pindrop_buf *buf)
 			wake_up_all(&dev->quiet);
 		return err;
 	}
+	buf_trace_map(buf);
 	atomic_set(&buf->mapped, 1);
 	spin_lock(&dev->bufs_lock);
 	list_add_tail(&buf->node, &dev->bufs);

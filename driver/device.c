@@ -161,7 +161,10 @@ static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
 		return 0;
 	dev->zero = dma_alloc_coherent(parent, dev->limits.devmem,
 				       &dev->zero_dma, GFP_KERNEL);
-	return dev->zero ? 0 : -ENOMEM;
+	if (!dev->zero)
+		return -ENOMEM;
+	trace_pindrop_dma_map(dev, NULL, dev->zero_dma, dev->limits.devmem);
+	return 0;
 }
 
 /* What is bound to the parent: goes when the parent does, proof or not. */
@@ -177,9 +180,12 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 		pindrop_chan_fini(&dev->chans[i]);
 	}
 	/* Unproved, its pages stay: the mapping alone cannot be dropped. */
-	if (dev->zero && quiet)
+	if (dev->zero && quiet) {
+		trace_pindrop_dma_unmap(dev, NULL, dev->zero_dma,
+					dev->limits.devmem);
 		dma_free_coherent(dev->parent, dev->limits.devmem, dev->zero,
 				  dev->zero_dma);
+	}
 	dev->zero = NULL;
 	if (dev->wq)
 		destroy_workqueue(dev->wq);

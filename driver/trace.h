@@ -160,6 +160,46 @@ DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_buf_free,
 	TP_printk("dev=%d ctx=%llu buf=%llu bytes=%lu",
 		  __entry->dev, __entry->ctx, __entry->buf, __entry->count));
 
+/*
+ * One range of bus addresses, without a gap: the device may use it from the
+ * first of the two events to the second. buf is 0 for the zeroes that it reads
+ * to clear its own memory.
+ */
+DECLARE_EVENT_CLASS(pindrop_dma,
+	TP_PROTO(const struct pindrop_dev *pd, const struct pindrop_buf *buf,
+		 u64 bus, u64 bytes),
+	TP_ARGS(pd, buf, bus, bytes),
+	TP_STRUCT__entry(
+		__field(int, dev)
+		__field(u64, ctx)
+		__field(u64, buf)
+		__field(u64, bus)
+		__field(u64, bytes)
+	),
+	TP_fast_assign(
+		__entry->dev = pindrop_minor(pd);
+		__entry->ctx = buf ? buf->ctx_id : 0;
+		__entry->buf = buf ? buf->id : 0;
+		__entry->bus = bus;
+		__entry->bytes = bytes;
+	),
+	TP_printk("dev=%d ctx=%llu buf=%llu bus=%#llx bytes=%llu",
+		  __entry->dev, __entry->ctx, __entry->buf, __entry->bus,
+		  __entry->bytes)
+);
+
+/* It is mapped; jobs may follow. */
+DEFINE_EVENT(pindrop_dma, pindrop_dma_map,
+	TP_PROTO(const struct pindrop_dev *pd, const struct pindrop_buf *buf,
+		 u64 bus, u64 bytes),
+	TP_ARGS(pd, buf, bus, bytes));
+
+/* It is about to be unmapped: any access that comes later is a stray one. */
+DEFINE_EVENT(pindrop_dma, pindrop_dma_unmap,
+	TP_PROTO(const struct pindrop_dev *pd, const struct pindrop_buf *buf,
+		 u64 bus, u64 bytes),
+	TP_ARGS(pd, buf, bus, bytes));
+
 DECLARE_EVENT_CLASS(pindrop_job,
 	TP_PROTO(const struct pindrop_job *job, int result),
 	TP_ARGS(job, result),
