@@ -36,7 +36,7 @@ clean:
 define help
 Targets:
   all              modules and user (default)
-  modules          driver/pindrop.ko and driver/pindrop_edu.ko, for KDIR
+  modules          driver/pindrop.ko and its engines', for KDIR
   modules_install  and install them
   user             the library and the command, in build/user
   install          modules, library, command, header, man pages, udev rule

@@ -13,6 +13,8 @@
 #error "pindrop needs Linux 6.1 or later"
 #endif
 
+#include <linux/dma-map-ops.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 
@@ -49,6 +51,41 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #else
 #define pindrop_insert_pmd(vmf, pfn, write) vmf_insert_pfn_pmd(vmf, pfn, write)
 #endif
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*function)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+#endif
+
+/* Whether a device can have dma_map_ops of its own; the symbol was renamed. */
+#define PINDROP_DMA_OPS \
+	(IS_ENABLED(CONFIG_ARCH_HAS_DMA_OPS) || IS_ENABLED(CONFIG_DMA_OPS))
+
+/*
+ * dma_map_ops that map by physical address. Before, it was by page:
+ * PINDROP_MAP_BY_PAGE() makes one function of the other.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+#define PINDROP_MAP_BY_PAGE(map)                                              \
+	static dma_addr_t map##_page(struct device *dev, struct page *page,   \
+				     unsigned long offset, size_t size,       \
+				     enum dma_data_direction dir,             \
+				     unsigned long attrs)                     \
+	{                                                                     \
+		return map(dev, page_to_phys(page) + offset, size, dir,       \
+			   attrs);                                            \
+	}
+#define PINDROP_MAP_OPS(map, unmap) \
+	.map_page = map##_page, .unmap_page = unmap
+#else
+#define PINDROP_MAP_BY_PAGE(map)
+#define PINDROP_MAP_OPS(map, unmap) .map_phys = map, .unmap_phys = unmap
 #endif
 
 #endif /* PINDROP_COMPAT_H */
