@@ -58,9 +58,10 @@ Testing:
                    6.12, of check the newest of the release
   TESTS="…"        only programs that begin with one of these prefixes; of the
                    model, only cases
-  ENGINE=          edu
+  ENGINE=          edu, or sim: software, needs no device (also of run)
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
                    every kernel, and off on 6.12
+  SIM_MODE=        of sim, iommu (bus addresses of its own) or direct; both
   QEMU=            the emulator, or newest for the newest one in Debian
   BREAK="…"        leave out protections, by their names in driver/BREAKS
   REPEAT=          run the programs this many times
