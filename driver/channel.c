@@ -117,7 +117,8 @@ void pindrop_piece_progress(struct pindrop_piece *piece)
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_progress);
 
-static int piece_issue(struct pindrop_chan *chan, struct pindrop_piece *piece)
+static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
+		       struct pindrop_piece *piece)
 {
 	struct pindrop_dev *dev = chan->dev;
 	struct pindrop_job *job = piece->job;
@@ -135,6 +136,7 @@ static int piece_issue(struct pindrop_chan *chan, struct pindrop_piece *piece)
 	if (err)
 		return err;
 	list_move_tail(&piece->node, &chan->issued);
+	queue->pieces++;
 	job->pieces++;
 	job->left -= piece->len;
 	cursor_advance(&job->src, piece->len);
@@ -153,6 +155,33 @@ static void job_unqueue(struct pindrop_chan *chan, struct pindrop_queue *queue,
 		list_del_init(&queue->node);
 	if (!job->pieces)
 		pindrop_job_finish(job, job->error);
+}
+
+/*
+ * Pieces are done in order, so a copy may follow its context's others at once.
+ * What needs no hardware, or what the device's memory must be clear for, comes
+ * behind all that went before.
+ */
+static bool queue_waits(struct pindrop_chan *chan, struct pindrop_queue *queue)
+{
+	struct pindrop_job *job = list_first_entry(&queue->jobs,
+						   struct pindrop_job, node);
+
+	if (!queue->pieces)
+		return false;
+	return job->op == PINDROP_OP_NOP ||
+	       (job->uses_devmem && !job->zero && chan->dev->lease_clearing);
+}
+
+/* The first in turn that can go on, or NULL. */
+static struct pindrop_queue *queue_next(struct pindrop_chan *chan)
+{
+	struct pindrop_queue *queue;
+
+	list_for_each_entry(queue, &chan->runq, node)
+		if (!queue_waits(chan, queue))
+			return queue;
+	return NULL;
 }
 
 /**
@@ -174,13 +203,14 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	lockdep_assert_held(&chan->lock);
 	/* Removal sets the flag and then takes the lock: nothing new after. */
 	while (chan->state == PINDROP_CHAN_RUN && !READ_ONCE(chan->dev->gone) &&
-	       !list_empty(&chan->runq) && !list_empty(&chan->free_pieces)) {
+	       !list_empty(&chan->free_pieces)) {
+		queue = queue_next(chan);
+		if (!queue)
+			break;
 		if (!budget--) {
 			mod_delayed_work(chan->dev->wq, &chan->chain, 0);
 			break;
 		}
-		queue = list_first_entry(&chan->runq, struct pindrop_queue,
-					 node);
 		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
 		piece = list_first_entry(&chan->free_pieces,
 					 struct pindrop_piece, node);
@@ -189,7 +219,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 			if (!piece_fill(chan, job, piece))
 				job->error = -EIO;
 			else
-				job->error = piece_issue(chan, piece);
+				job->error = piece_issue(chan, queue, piece);
 		}
 		if (job->error || !job->left)
 			job_unqueue(chan, queue, job);
@@ -209,6 +239,7 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 {
 	struct pindrop_chan *chan = piece->queue;
 	struct pindrop_job *job = piece->job;
+	struct pindrop_queue *queue = &job->ctx->queues[chan->id];
 
 	lockdep_assert_held(&chan->lock);
 	trace_pindrop_piece_done(piece, status);
@@ -224,12 +255,13 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 		status = -EIO;
 	if (status && !job->error)
 		job->error = status;
+	queue->pieces--;
 	if (--job->pieces)
 		return;
 	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node))
 		pindrop_job_finish(job, job->error);
 	else if (job->error)
-		job_unqueue(chan, &job->ctx->queues[chan->id], job);
+		job_unqueue(chan, queue, job);
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_done);
 

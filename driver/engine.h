@@ -62,11 +62,13 @@ struct pindrop_piece {
  * @name: short name, at most 15 characters
  * @caps: PINDROP_CAP_*_TO_* of enum pindrop_cap
  * @channels: queues
- * @depth: pieces that one queue works on at a time
+ * @depth: pieces that one queue takes at a time. It works on them in the order
+ *	in which they were issued: one may need what the one before it wrote
  * @align: of addresses and lengths, a power of two
  * @max_piece: bytes of one piece
  * @piece_ms: within this time a piece is finished or makes progress (see
- *	pindrop_piece_progress()), or the hardware hangs
+ *	pindrop_piece_progress()), or the hardware hangs. Its turn after the one
+ *	before it is progress
  * @dma_bits: address bits
  * @devmem: bytes of device memory that jobs may name
  */

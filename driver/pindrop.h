@@ -255,10 +255,12 @@ struct pindrop_status {
  * struct pindrop_queue - a context's jobs on one channel; under chan::lock
  * @node: in chan::runq while @jobs is not empty
  * @jobs: pindrop_job::node, jobs with pieces to issue
+ * @pieces: on the hardware
  */
 struct pindrop_queue {
 	struct list_head node;
 	struct list_head jobs;
+	unsigned int pieces;
 };
 
 /**
