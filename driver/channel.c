@@ -253,6 +253,8 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 	/* Behind a cut the hardware is finished, but with what? */
 	if (!status && chan->dev->cut)
 		status = -EIO;
+	if (status == -ECANCELED)
+		status = pindrop_ctx_cancel_errno(job->ctx);
 	if (status && !job->error)
 		job->error = status;
 	queue->pieces--;

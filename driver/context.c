@@ -219,6 +219,19 @@ int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx)
 }
 
 /**
+ * pindrop_ctx_cancel_errno() - what jobs end with that end with their context
+ * @ctx: the context; its reason is known
+ *
+ * Context: any.
+ * Return: -ENODEV or -ECANCELED.
+ */
+int pindrop_ctx_cancel_errno(struct pindrop_ctx *ctx)
+{
+	return READ_ONCE(ctx->reason) == PINDROP_REASON_REMOVE ? -ENODEV :
+								 -ECANCELED;
+}
+
+/**
  * pindrop_ctx_check_owner() - may the caller use what the context has
  * @ctx: the context
  *
@@ -364,7 +377,6 @@ void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline)
  */
 unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 {
-	int error = reason == PINDROP_REASON_REMOVE ? -ENODEV : -ECANCELED;
 	struct pindrop_owner *owner = READ_ONCE(ctx->owner);
 	unsigned long deadline = jiffies;
 	struct pindrop_dev *dev = ctx->dev;
@@ -389,7 +401,8 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 	trace_pindrop_ctx_kill(ctx);
 
 	for (i = 0; i < dev->limits.channels; i++)
-		pindrop_chan_cancel(&dev->chans[i], ctx, error);
+		pindrop_chan_cancel(&dev->chans[i], ctx,
+				    pindrop_ctx_cancel_errno(ctx));
 	/* Pairs with pindrop_buf_publish(): we find its handle, or it our state. */
 	smp_mb();
 	pindrop_buf_drop_all(ctx);

@@ -461,6 +461,7 @@ extern const struct file_operations pindrop_fops;
 int pindrop_ctx_bind(struct pindrop_ctx *ctx);
 int pindrop_ctx_check_owner(struct pindrop_ctx *ctx);
 int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx);
+int pindrop_ctx_cancel_errno(struct pindrop_ctx *ctx);
 unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason);
 void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx);
 bool pindrop_ctx_settled(struct pindrop_ctx *ctx);
