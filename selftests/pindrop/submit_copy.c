@@ -5,8 +5,6 @@
 #include "../kselftest_harness.h"
 #include "pindrop_utils.h"
 
-#define PAGES 3
-
 FIXTURE(copy)
 {
 	struct pd_env env;
@@ -14,6 +12,14 @@ FIXTURE(copy)
 	struct pd_buf src, dst;
 	size_t piece;
 };
+
+/* Three pages, or some more than two pieces. */
+static size_t buffer_size(const struct pd_env *env)
+{
+	const size_t pieces = 2 * env->info.out_max_piece / env->page + 1;
+
+	return (pieces < 3 ? 3 : pieces) * env->page;
+}
 
 FIXTURE_VARIANT(copy)
 {
@@ -41,9 +47,9 @@ FIXTURE_SETUP(copy)
 	self->piece = self->env.info.out_max_piece;
 	self->fd = pd_open(&self->env);
 	ASSERT_LE(0, self->fd);
-	MUST(pd_alloc(self->fd, PAGES * self->env.page, variant->flags,
+	MUST(pd_alloc(self->fd, buffer_size(&self->env), variant->flags,
 		      &self->src));
-	MUST(pd_alloc(self->fd, PAGES * self->env.page, variant->flags,
+	MUST(pd_alloc(self->fd, buffer_size(&self->env), variant->flags,
 		      &self->dst));
 	MUST(pd_map(self->fd, &self->src));
 	MUST(pd_map(self->fd, &self->dst));
@@ -285,8 +291,8 @@ TEST_F(jobs, without_work_keep_their_place)
 	struct pindrop_submit sub;
 	struct pd_buf a, b;
 
-	MUST(pd_create(self->fd, self->env.page, &a));
-	MUST(pd_create(self->fd, self->env.page, &b));
+	MUST(pd_create(self->fd, buffer_size(&self->env), &a));
+	MUST(pd_create(self->fd, buffer_size(&self->env), &b));
 	jobs[0] = pd_copy(&a, 0, &b, 0, self->env.info.out_max_piece);
 	jobs[1] = pd_nop(0);
 	MUST(pd_submit(self->fd, jobs, 2, &sub));

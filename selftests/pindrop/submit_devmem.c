@@ -11,7 +11,7 @@ FIXTURE(devmem)
 	struct pd_env env;
 	int fd;
 	struct pd_buf buf;
-	size_t size, align;
+	size_t size, align, pages;
 };
 
 FIXTURE_SETUP(devmem)
@@ -23,7 +23,9 @@ FIXTURE_SETUP(devmem)
 		SKIP(PD_LEAVE_SETUP, "the device has no memory of its own");
 	self->fd = pd_open(&self->env);
 	ASSERT_LE(0, self->fd);
-	MUST(pd_create(self->fd, 4 * self->env.page, &self->buf));
+	/* All of the device's memory and a byte more, in whole pages. */
+	self->pages = (self->size / self->env.page + 1) * self->env.page;
+	MUST(pd_create(self->fd, 2 * self->pages, &self->buf));
 }
 
 FIXTURE_TEARDOWN(devmem)
@@ -159,7 +161,7 @@ TEST_F(devmem, changes_hands_cleared)
 	struct pd_buf buf;
 
 	ASSERT_LE(0, other);
-	MUST(pd_create(other, 2 * self->env.page, &buf));
+	MUST(pd_create(other, self->pages, &buf));
 	memset(self->buf.map, 0xdd, self->buf.len);
 	EXPECT_EQ(0, put(self->fd, &self->buf, OUT, 0, self->size));
 	FAILS(EBUSY, get(other, &buf, 0, 0, self->size));

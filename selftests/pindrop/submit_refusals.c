@@ -277,17 +277,18 @@ TEST_F(batch, that_cannot_be_read)
 /* As many unfinished jobs as INFO says, and not one more. */
 TEST_F(batch, beyond_the_limit_of_unfinished_jobs)
 {
-	struct pindrop_job_desc *nops, one;
+	struct pindrop_job_desc *nops, copies[8];
 	const __u32 max = self->env.info.out_max_queued;
 	const __u32 n = self->env.info.out_max_jobs;
 	struct pindrop_submit sub;
-	__u32 queued = 1, more;
+	__u32 queued = ARRAY_LEN(copies), more;
 
 	nops = calloc(n, sizeof(*nops));
 	ASSERT_NE(NULL, nops);
-	/* This one keeps all behind it from ending. */
-	one = pd_copy(&self->src, 0, &self->dst, 0, 8 * PAGE);
-	MUST(pd_submit(self->fd, &one, 1, NULL));
+	/* These keep all behind them from ending. */
+	for (more = 0; more < queued; more++)
+		copies[more] = pd_copy(&self->src, 0, &self->dst, 0, 8 * PAGE);
+	MUST(pd_submit(self->fd, copies, queued, NULL));
 	for (; queued < max; queued += more) {
 		more = queued + n <= max ? n : max - queued;
 		MUST(pd_submit(self->fd, nops, more, &sub));

@@ -21,6 +21,11 @@ FIXTURE(turns)
 	struct pd_env env;
 	struct user user[USERS];
 	size_t piece;
+	/*
+	 * Pieces that the hardware has before anybody else's turn comes. One
+	 * that may follow, and one that is under way, are not behind either.
+	 */
+	size_t in_front;
 };
 
 FIXTURE_SETUP(turns)
@@ -29,6 +34,7 @@ FIXTURE_SETUP(turns)
 
 	PD_SETUP(&self->env);
 	self->piece = self->env.info.out_max_piece;
+	self->in_front = self->env.info.out_depth;
 	for (i = 0; i < USERS; i++) {
 		struct user *u = &self->user[i];
 
@@ -88,8 +94,7 @@ TEST_F(turns, go_by_pieces)
 	MUST(start(small, self->piece));
 	EXPECT_EQ(0, finish(small));
 	EXPECT_EQ(-1, pd_wrong(small->dst.map, self->piece, 2));
-	/* One in front of it, one that may have followed, one under way. */
-	EXPECT_GE(3, pieces_done(large, self->piece));
+	EXPECT_GE(self->in_front + 2, pieces_done(large, self->piece));
 	EXPECT_EQ(0, finish(large));
 	EXPECT_EQ(-1, pd_wrong(large->dst.map, large->dst.len, 1));
 }
@@ -108,7 +113,7 @@ TEST_F(turns, are_equal)
 		most = n > most ? n : most;
 	}
 	EXPECT_LE(3, least);
-	EXPECT_GE(6, most);
+	EXPECT_GE(self->in_front + 5, most);
 }
 
 /* Many jobs of one context are one context's jobs. */
@@ -125,7 +130,7 @@ TEST_F(turns, do_not_go_by_jobs)
 	MUST(pd_submit(many->fd, jobs, ARRAY_LEN(jobs), &sub));
 	MUST(start(one, self->piece));
 	EXPECT_EQ(0, finish(one));
-	EXPECT_GE(3, pieces_done(many, self->piece));
+	EXPECT_GE(self->in_front + 2, pieces_done(many, self->piece));
 }
 
 /* P4: what is half done ends with its context, the others get their data. */
@@ -179,7 +184,8 @@ TEST_F(turns, end_by_interrupt)
 	__u64 begin;
 	int i;
 
-	ASSERT_LE(0, before);
+	if (before < 0)
+		SKIP(return, "the engine is not in /proc/interrupts");
 	for (i = 0; i < 6; i++) {
 		begin = pd_now_ns();
 		MUST(start(u, 1));
@@ -222,7 +228,8 @@ TEST_F(turns, end_without_interrupts_too)
 	long before;
 
 	fd = msi_control(&self->env, &at);
-	ASSERT_LE(0, fd);
+	if (fd < 0)
+		SKIP(return, "no PCI device that sends messages");
 	ASSERT_EQ(1, pread(fd, &on, 1, at));
 	ASSERT_EQ(1, on & 1);
 	off = on & ~1;

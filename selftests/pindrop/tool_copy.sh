@@ -8,6 +8,8 @@
 . "$(dirname "$0")/tool_utils.sh"
 sysfs=/sys/class/pindrop/$(basename "${PINDROP_DEV:-$(echo /dev/pindrop* | cut -d' ' -f1)}")
 
+piece=$(pindrop info --json | sed -n 's/.*"max_piece": *\([0-9]*\).*/\1/p')
+
 same() { timeout 60 pindrop copy in out < /dev/null 2> err && cmp in out; }
 quiet() {
 	for counter in inflight pinned quarantined bytes; do
@@ -17,7 +19,9 @@ quiet() {
 }
 # The first piece is on the device when a job is in flight.
 killed() {
-	pindrop copy in half 2> /dev/null &
+	# Twenty pieces take longer than it lives.
+	dd if=/dev/zero of=long bs="$piece" count=20 2> /dev/null
+	pindrop copy long half 2> /dev/null &
 	pid=$!
 	i=0
 	while [ "$(cat "$sysfs/inflight")" = 0 ] && [ "$i" -lt 500 ]; do i=$((i + 1)); sleep 0.01; done
