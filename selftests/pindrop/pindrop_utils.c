@@ -259,14 +259,22 @@ int pd_sync(int fd, __u32 handle, __u32 flags, __u64 offset, __u64 len)
 	return pd_ioctl(fd, PINDROP_VERB_SYNC, &args);
 }
 
-/* @out may be NULL. */
 int pd_submit(int fd, const struct pindrop_job_desc *jobs, unsigned int count,
 	      struct pindrop_submit *out)
+{
+	return pd_submit_on(fd, 0, jobs, count, out);
+}
+
+/* @out may be NULL. */
+int pd_submit_on(int fd, unsigned int channel,
+		 const struct pindrop_job_desc *jobs, unsigned int count,
+		 struct pindrop_submit *out)
 {
 	struct pindrop_submit args = {
 		.size = sizeof(args),
 		.jobs = (unsigned long)jobs,
 		.count = count,
+		.channel = channel,
 	};
 	int err;
 

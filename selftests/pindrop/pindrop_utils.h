@@ -106,6 +106,9 @@ int pd_free(int fd, __u32 handle);
 int pd_sync(int fd, __u32 handle, __u32 flags, __u64 offset, __u64 len);
 int pd_submit(int fd, const struct pindrop_job_desc *jobs, unsigned int count,
 	      struct pindrop_submit *out);
+int pd_submit_on(int fd, unsigned int channel,
+		 const struct pindrop_job_desc *jobs, unsigned int count,
+		 struct pindrop_submit *out);
 int pd_wait(int fd, __u64 ticket, int timeout_ms, struct pindrop_wait *out);
 int pd_wait_range(int fd, __u64 first, __u64 ticket, int timeout_ms,
 		  struct pindrop_wait *out);

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include "sim_utils.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEBUGFS "/sys/kernel/debug/pindrop_sim"
+#define PARAMETERS "/sys/module/pindrop_sim/parameters"
+#define TRACE "/sys/kernel/tracing/instances/pindrop_test"
+
+static const char *const faults[] = {
+	"hang",		"error",	 "lost_irq",	  "all_ones",
+	"ignore_abort", "lie_terminate", "late_write_ms",
+};
+
+int sim_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static int read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, text, size - 1);
+	if (len < 0)
+		err = -errno;
+	text[len < 0 ? 0 : len] = 0;
+	close(fd);
+	return err;
+}
+
+static long long read_number(const char *path)
+{
+	char text[64];
+
+	return read_file(path, text, sizeof(text)) ? -1 : atoll(text);
+}
+
+/* Returns NULL, or why there is nothing to test. */
+const char *sim_find(const struct pd_env *env)
+{
+	char path[256];
+
+	if (strcmp(env->info.out_engine, "sim"))
+		return "the engine is not sim";
+	snprintf(path, sizeof(path), DEBUGFS "/%s/log", env->info.out_device);
+	return access(path, R_OK) ? "no debugfs, or locked down" : NULL;
+}
+
+bool sim_is_direct(void)
+{
+	char text[16] = "";
+
+	read_file(PARAMETERS "/mode", text, sizeof(text));
+	return !strcmp(text, "direct\n");
+}
+
+long long sim_delay_us(void)
+{
+	return read_number(PARAMETERS "/delay_us");
+}
+
+static void fault_path(char *path, size_t size, const struct pd_env *env,
+		       unsigned int chan, const char *fault)
+{
+	snprintf(path, size, DEBUGFS "/%s/chan%u/%s", env->info.out_device,
+		 chan, fault);
+}
+
+int sim_set(const struct pd_env *env, unsigned int chan, const char *fault,
+	    long long value)
+{
+	char path[256], text[32];
+
+	fault_path(path, sizeof(path), env, chan, fault);
+	snprintf(text, sizeof(text), "%lld", value);
+	return sim_write_file(path, text);
+}
+
+long long sim_get(const struct pd_env *env, unsigned int chan,
+		  const char *fault)
+{
+	char path[256];
+
+	fault_path(path, sizeof(path), env, chan, fault);
+	return read_number(path);
+}
+
+int sim_set_all(const struct pd_env *env, const char *fault, long long value)
+{
+	unsigned int chan;
+	int err = 0;
+
+	for (chan = 0; !err && chan < env->info.out_channels; chan++)
+		err = sim_set(env, chan, fault, value);
+	return err;
+}
+
+int sim_reset(const struct pd_env *env, long long delay_us)
+{
+	unsigned int i;
+	int err = sim_set_all(env, "delay_us", delay_us);
+
+	for (i = 0; !err && i < ARRAY_LEN(faults); i++)
+		err = sim_set_all(env, faults[i], 0);
+	return err;
+}
+
+long long sim_count(const struct pd_env *env, const char *counter)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", env->info.out_device,
+		 counter);
+	return read_number(path);
+}
+
+/* The accesses after number @after, at most @max; their number. */
+int sim_log(const struct pd_env *env, unsigned long long after,
+	    struct sim_access *list, int max)
+{
+	char path[256], line[256], op[8];
+	struct sim_access a;
+	int n = 0, late;
+	FILE *f;
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/log", env->info.out_device);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (n < max && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "seq=%llu ns=%llu chan=%u op=%7s bus=%llx bytes=%u late=%d outcome=%7s",
+			   &a.seq, &a.ns, &a.chan, op, &a.bus, &a.bytes, &late,
+			   a.outcome) != 8) {
+			n = -EBADMSG;
+			break;
+		}
+		a.write = !strcmp(op, "write");
+		a.late = late;
+		if (a.seq > after)
+			list[n++] = a;
+	}
+	fclose(f);
+	return n;
+}
+
+/* Of what is mapped and unmapped, in an instance of its own. */
+int sim_trace_start(void)
+{
+	int err;
+
+	rmdir(TRACE);
+	if (mkdir(TRACE, 0700))
+		return -errno;
+	err = sim_write_file(TRACE "/trace_clock", "mono");
+	if (!err)
+		err = sim_write_file(TRACE "/events/pindrop/pindrop_dma_map/enable",
+				     "1");
+	if (!err)
+		err = sim_write_file(TRACE "/events/pindrop/pindrop_dma_unmap/enable",
+				     "1");
+	return err;
+}
+
+int sim_trace_stop(void)
+{
+	return rmdir(TRACE) ? -errno : 0;
+}
+
+static struct sim_range *range_at(struct sim_range *list, int n,
+				  unsigned long long bus)
+{
+	while (n--)
+		if (list[n].bus == bus && !list[n].to_ns)
+			return &list[n];
+	return NULL;
+}
+
+/* Times are in whole microseconds there: rounded to what accuses nobody. */
+static bool trace_line(const char *line, struct sim_range *r, bool *map)
+{
+	unsigned long long s, us;
+	const char *event = strstr(line, ": pindrop_dma_");
+	const char *stamp = event;
+	int dev;
+
+	while (stamp && stamp > line && stamp[-1] != ' ')
+		stamp--;
+	if (!event || sscanf(stamp, "%llu.%llu", &s, &us) != 2)
+		return false;
+	*map = !strncmp(event + 2, "pindrop_dma_map:", 16);
+	event = strstr(event, "dev=");
+	r->from_ns = s * 1000000000 + us * 1000;
+	r->to_ns = *map ? 0 : r->from_ns + 999;
+	return event && sscanf(event, "dev=%d ctx=%llu buf=%llu bus=%llx bytes=%llu",
+			       &dev, &r->ctx, &r->buf, &r->bus,
+			       &r->bytes) == 5;
+}
+
+/* What the trace says was mapped since it was started; their number. */
+int sim_trace_ranges(struct sim_range *list, int max)
+{
+	FILE *f = fopen(TRACE "/trace", "re");
+	struct sim_range r, *old;
+	char line[512];
+	bool map;
+	int n = 0;
+
+	if (!f)
+		return -errno;
+	while (n < max && fgets(line, sizeof(line), f)) {
+		if (line[0] == '#')
+			continue;
+		if (!trace_line(line, &r, &map)) {
+			n = -EBADMSG;
+			break;
+		}
+		old = map ? NULL : range_at(list, n, r.bus);
+		if (old)
+			old->to_ns = r.to_ns;
+		else if (map)
+			list[n++] = r;
+	}
+	fclose(f);
+	return n;
+}
+
+/* The range that an access lies in, at a time when it was the device's. */
+const struct sim_range *sim_range_of(const struct sim_range *list, int n,
+				     const struct sim_access *access)
+{
+	const struct sim_range *r;
+
+	for (r = list; r < list + n; r++)
+		if (access->bus >= r->bus &&
+		    access->bus + access->bytes <= r->bus + r->bytes &&
+		    access->ns >= r->from_ns &&
+		    (!r->to_ns || access->ns <= r->to_ns))
+			return r;
+	return NULL;
+}
