@@ -295,8 +295,8 @@ static void sim_read(struct sim_chan *chan, struct sim_slot *slot)
 	if (slot->kind == PINDROP_PIECE_DEV_TO_MEM)
 		memcpy(chan->data, sim->devmem + slot->src, slot->len);
 	else
-		sim_bus_read(&sim->bus, chan->id, slot->src, chan->data,
-			     slot->len, slot->lied);
+		pindrop_sim_bus_read(&sim->bus, chan->id, slot->src, chan->data,
+				     slot->len, slot->lied);
 }
 
 static void sim_write(struct sim_chan *chan, struct sim_slot *slot, void *data,
@@ -307,8 +307,8 @@ static void sim_write(struct sim_chan *chan, struct sim_slot *slot, void *data,
 	if (slot->kind == PINDROP_PIECE_MEM_TO_DEV)
 		memcpy(sim->devmem + slot->dst, data, slot->len);
 	else
-		sim_bus_write(&sim->bus, chan->id, slot->dst, data, slot->len,
-			      late);
+		pindrop_sim_bus_write(&sim->bus, chan->id, slot->dst, data,
+				      slot->len, late);
 }
 
 /* What was read is to be written later, but said to be written now. */
@@ -435,7 +435,8 @@ static void sim_lie_locked(struct sim_chan *chan, struct sim_slot *slot)
 	if (us)
 		slot->hung = false;
 	if (us || !slot->started)
-		slot->due = ktime_add_us(ktime_get(), us ?: sim_fault(chan, SIM_DELAY_US));
+		slot->due = ktime_add_us(ktime_get(),
+					 us ?: sim_fault(chan, SIM_DELAY_US));
 	sim_raise_locked(chan);
 }
 
@@ -462,7 +463,7 @@ static void sim_cut(void *engine)
 {
 	struct sim *sim = engine;
 
-	sim_bus_cut(&sim->bus);
+	pindrop_sim_bus_cut(&sim->bus);
 }
 
 static const struct pindrop_engine_ops sim_ops = {
@@ -512,7 +513,7 @@ static void sim_debugfs_add(struct sim *sim)
 	char name[16];
 
 	sim->dir = debugfs_create_dir(dev_name(sim->dev), sim_debugfs);
-	sim_bus_debugfs(&sim->bus, sim->dir);
+	pindrop_sim_bus_debugfs(&sim->bus, sim->dir);
 	for (i = 0; i < channels; i++) {
 		snprintf(name, sizeof(name), "chan%u", i);
 		dir = debugfs_create_dir(name, sim->dir);
@@ -570,12 +571,12 @@ static void sim_destroy(void *data)
 	if (sim->pd)
 		pindrop_unregister(sim->pd);
 	debugfs_remove_recursive(sim->dir);
-	sim_bus_cut(&sim->bus);
+	pindrop_sim_bus_cut(&sim->bus);
 	for (i = 0; i < channels && sim->chans[i].sim; i++)
 		sim_chan_fini(&sim->chans[i]);
 	if (sim->pd)
 		pindrop_put(sim->pd);
-	sim_bus_fini(&sim->bus);
+	pindrop_sim_bus_fini(&sim->bus);
 	kvfree(sim->devmem);
 }
 
@@ -615,7 +616,7 @@ static int sim_probe(struct platform_device *pdev)
 	if (!sim)
 		return -ENOMEM;
 	sim->dev = dev;
-	err = sim_bus_init(&sim->bus, dev, pdev->id, sim_translates);
+	err = pindrop_sim_bus_init(&sim->bus, dev, pdev->id, sim_translates);
 	/* From here on all that there is of it is destroyed on unbinding. */
 	err = devm_add_action_or_reset(dev, sim_destroy, sim) ?: err;
 	if (err)

@@ -40,7 +40,11 @@ struct sim_map {
 	phys_addr_t phys;
 };
 
-enum sim_outcome { SIM_HIT, SIM_MISS, SIM_CUT };
+enum sim_outcome {
+	SIM_HIT,
+	SIM_MISS,
+	SIM_CUT
+};
 
 static const char *const sim_outcomes[] = { "hit", "miss", "cut" };
 
@@ -144,8 +148,7 @@ static void sim_unmap_sg(struct device *dev, struct scatterlist *sgl, int nents,
 	struct scatterlist *sg;
 	int i;
 
-	for_each_sg(sgl, sg, nents, i)
-		sim_unmap(dev, sg_dma_address(sg));
+	for_each_sg(sgl, sg, nents, i) sim_unmap(dev, sg_dma_address(sg));
 }
 
 /* May sleep, other than in the API: there is the core only, and much to map. */
@@ -156,7 +159,8 @@ static int sim_map_sg(struct device *dev, struct scatterlist *sgl, int nents,
 	dma_addr_t at;
 	int i;
 
-	for_each_sg(sgl, sg, nents, i) {
+	for_each_sg(sgl, sg, nents, i)
+	{
 		at = sim_map(dev, sg_phys(sg), sg->length, GFP_KERNEL);
 		if (at == DMA_MAPPING_ERROR) {
 			sim_unmap_sg(dev, sgl, i, dir, attrs);
@@ -209,17 +213,17 @@ static const struct dma_map_ops sim_dma_ops = {
 };
 
 /**
- * sim_bus_init() - put a device on its bus
+ * pindrop_sim_bus_init() - put a device on its bus
  * @bus: zeroed
  * @dev: the device; its driver data is ours
  * @id: its number
  * @translates: with bus addresses of its own
  *
  * Context: may sleep, before anything is mapped.
- * Return: 0 or -ENOMEM; sim_bus_fini() is due in either case.
+ * Return: 0 or -ENOMEM; pindrop_sim_bus_fini() is due in either case.
  */
-int sim_bus_init(struct sim_bus *bus, struct device *dev, unsigned int id,
-		 bool translates)
+int pindrop_sim_bus_init(struct sim_bus *bus, struct device *dev,
+			 unsigned int id, bool translates)
 {
 	bus->dev = dev;
 	bus->translates = translates;
@@ -235,13 +239,13 @@ int sim_bus_init(struct sim_bus *bus, struct device *dev, unsigned int id,
 }
 
 /**
- * sim_bus_fini() - take it off again
+ * pindrop_sim_bus_fini() - take it off again
  * @bus: the bus; what is still mapped are coherent buffers that the core could
  *	not prove the device to be done with
  *
  * Context: may sleep.
  */
-void sim_bus_fini(struct sim_bus *bus)
+void pindrop_sim_bus_fini(struct sim_bus *bus)
 {
 	struct sim_map *map, *next;
 
@@ -252,12 +256,12 @@ void sim_bus_fini(struct sim_bus *bus)
 }
 
 /**
- * sim_bus_cut() - nothing reaches memory any more
+ * pindrop_sim_bus_cut() - nothing reaches memory any more
  * @bus: the bus
  *
  * Context: process context; no access is under way when it returns.
  */
-void sim_bus_cut(struct sim_bus *bus)
+void pindrop_sim_bus_cut(struct sim_bus *bus)
 {
 	write_lock_irq(&bus->lock);
 	bus->cut = true;
@@ -268,11 +272,11 @@ static void bus_log(struct sim_bus *bus, struct sim_access *access)
 {
 	/* Told to lie, it may; else there is a mistake in the core. */
 	if (access->outcome == SIM_MISS && !access->late)
-		dev_err_ratelimited(bus->dev,
-				    "channel %u: %s of %u bytes at %#llx, which is not mapped\n",
-				    access->chan,
-				    access->write ? "write" : "read",
-				    access->len, access->at);
+		dev_err_ratelimited(
+			bus->dev,
+			"channel %u: %s of %u bytes at %#llx, which is not mapped\n",
+			access->chan, access->write ? "write" : "read",
+			access->len, access->at);
 	access->ns = ktime_get_ns();
 	spin_lock(&bus->log_lock);
 	access->seq = bus->accesses + 1;
@@ -348,7 +352,7 @@ static void bus_access(struct sim_bus *bus, struct sim_access *run, void *data,
 }
 
 /**
- * sim_bus_read() - the device reads memory
+ * pindrop_sim_bus_read() - the device reads memory
  * @bus: its bus
  * @chan: the channel that does
  * @at: first bus address
@@ -358,8 +362,8 @@ static void bus_access(struct sim_bus *bus, struct sim_access *run, void *data,
  *
  * Context: process context; no lock held.
  */
-void sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at, void *data,
-		  u32 len, bool late)
+void pindrop_sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at,
+			  void *data, u32 len, bool late)
 {
 	struct sim_access run = { .chan = chan, .at = at, .late = late };
 
@@ -367,7 +371,7 @@ void sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at, void *data,
 }
 
 /**
- * sim_bus_write() - the device writes memory
+ * pindrop_sim_bus_write() - the device writes memory
  * @bus: its bus
  * @chan: the channel that does
  * @at: first bus address
@@ -377,11 +381,14 @@ void sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at, void *data,
  *
  * Context: process context; no lock held.
  */
-void sim_bus_write(struct sim_bus *bus, unsigned int chan, u64 at, void *data,
-		   u32 len, bool late)
+void pindrop_sim_bus_write(struct sim_bus *bus, unsigned int chan, u64 at,
+			   void *data, u32 len, bool late)
 {
 	struct sim_access run = {
-		.chan = chan, .at = at, .write = true, .late = late,
+		.chan = chan,
+		.at = at,
+		.write = true,
+		.late = late,
 	};
 
 	bus_access(bus, &run, data, len);
@@ -417,9 +424,11 @@ static int sim_log_show(struct seq_file *m, void *v)
 	spin_unlock(&bus->log_lock);
 	if (a.seq != n + 1)
 		return SEQ_SKIP; /* overwritten since */
-	seq_printf(m, "seq=%llu ns=%llu chan=%u op=%s bus=%#llx bytes=%u late=%d outcome=%s\n",
-		   a.seq, a.ns, a.chan, a.write ? "write" : "read", a.at,
-		   a.len, a.late, sim_outcomes[a.outcome]);
+	seq_printf(
+		m,
+		"seq=%llu ns=%llu chan=%u op=%s bus=%#llx bytes=%u late=%d outcome=%s\n",
+		a.seq, a.ns, a.chan, a.write ? "write" : "read", a.at, a.len,
+		a.late, sim_outcomes[a.outcome]);
 	return 0;
 }
 
@@ -432,13 +441,13 @@ static const struct seq_operations sim_log_sops = {
 DEFINE_SEQ_ATTRIBUTE(sim_log);
 
 /**
- * sim_bus_debugfs() - let root see what the device has accessed
+ * pindrop_sim_bus_debugfs() - let root see what the device has accessed
  * @bus: the bus
  * @dir: the device's directory, which goes before the bus
  *
  * Context: may sleep.
  */
-void sim_bus_debugfs(struct sim_bus *bus, struct dentry *dir)
+void pindrop_sim_bus_debugfs(struct sim_bus *bus, struct dentry *dir)
 {
 	debugfs_create_file("log", 0400, dir, bus, &sim_log_fops);
 	debugfs_create_u64("accesses", 0400, dir, &bus->accesses);

@@ -40,14 +40,14 @@ struct sim_bus {
 	u64 late_writes;
 };
 
-int sim_bus_init(struct sim_bus *bus, struct device *dev, unsigned int id,
-		 bool translates);
-void sim_bus_fini(struct sim_bus *bus);
-void sim_bus_debugfs(struct sim_bus *bus, struct dentry *dir);
-void sim_bus_cut(struct sim_bus *bus);
-void sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at, void *data,
-		  u32 len, bool late);
-void sim_bus_write(struct sim_bus *bus, unsigned int chan, u64 at, void *data,
-		   u32 len, bool late);
+int pindrop_sim_bus_init(struct sim_bus *bus, struct device *dev,
+			 unsigned int id, bool translates);
+void pindrop_sim_bus_fini(struct sim_bus *bus);
+void pindrop_sim_bus_debugfs(struct sim_bus *bus, struct dentry *dir);
+void pindrop_sim_bus_cut(struct sim_bus *bus);
+void pindrop_sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at,
+			  void *data, u32 len, bool late);
+void pindrop_sim_bus_write(struct sim_bus *bus, unsigned int chan, u64 at,
+			   void *data, u32 len, bool late);
 
 #endif /* PINDROP_SIM_BUS_H */
