@@ -20,6 +20,8 @@
 
 #include "../compat.h"
 
+static const char *const op_names[] = { "read", "write" };
+
 #define SIM_LOG 8192
 /* Copied in one go with interrupts off. */
 #define SIM_CHUNK SZ_16K
@@ -275,7 +277,7 @@ static void bus_log(struct sim_bus *bus, struct sim_access *access)
 		dev_err_ratelimited(
 			bus->dev,
 			"channel %u: %s of %u bytes at %#llx, which is not mapped\n",
-			access->chan, access->write ? "write" : "read",
+			access->chan, op_names[access->write],
 			access->len, access->at);
 	access->ns = ktime_get_ns();
 	spin_lock(&bus->log_lock);
@@ -427,7 +429,7 @@ static int sim_log_show(struct seq_file *m, void *v)
 	seq_printf(
 		m,
 		"seq=%llu ns=%llu chan=%u op=%s bus=%#llx bytes=%u late=%d outcome=%s\n",
-		a.seq, a.ns, a.chan, a.write ? "write" : "read", a.at, a.len,
+		a.seq, a.ns, a.chan, op_names[a.write], a.at, a.len,
 		a.late, sim_outcomes[a.outcome]);
 	return 0;
 }
