@@ -262,12 +262,15 @@ static bool chain_quiet(struct pindrop_chan *chan)
 	return quiet;
 }
 
-/* Reads idle until it is so, or the engine's bound has passed. */
-static bool chain_poll(struct pindrop_chan *chan)
+/* By then all channels, which run side by side, have had the engine's bound. */
+static unsigned long chain_end(struct pindrop_dev *dev)
 {
-	unsigned long end = jiffies +
-			    msecs_to_jiffies(chan->dev->limits.piece_ms);
+	return jiffies + msecs_to_jiffies(dev->limits.piece_ms);
+}
 
+/* Reads idle until it is so, or its time is up. */
+static bool chain_poll(struct pindrop_chan *chan, unsigned long end)
+{
 	for (;;) {
 		spin_lock_irq(&chan->lock);
 		if (!list_empty(&chan->issued))
@@ -285,14 +288,16 @@ static bool chain_poll(struct pindrop_chan *chan)
 static void chain_cut(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
+	unsigned long end;
 	unsigned int i;
 	bool quiet;
 
 	dev->cut = true;
 	dev->ops->cut(dev->engine);
+	end = chain_end(dev);
 	for (i = 0; i < dev->limits.channels; i++) {
 		chan = &dev->chans[i];
-		quiet = chain_poll(chan);
+		quiet = chain_poll(chan, end);
 		trace_pindrop_kill_step(chan, 0, 6,
 					quiet ? PINDROP_STEP_PROOF :
 						PINDROP_STEP_NONE, 0);
@@ -311,11 +316,12 @@ static void chain_cut(struct pindrop_dev *dev)
  *
  * When it returns, no channel is looked at any more.
  *
- * Context: sleeps, for twice the engine's bound a channel at most.
+ * Context: sleeps, for twice the engine's bound at most.
  */
 void pindrop_chain_remove(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
+	unsigned long end;
 	unsigned int i;
 	bool quiet = true;
 
@@ -325,8 +331,10 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 		spin_lock_irq(&chan->lock);
 		chain_abort_locked(chan);
 		spin_unlock_irq(&chan->lock);
-		quiet &= chain_poll(chan);
 	}
+	end = chain_end(dev);
+	for (i = 0; i < dev->limits.channels; i++)
+		quiet &= chain_poll(&dev->chans[i], end);
 	if (!quiet)
 		chain_cut(dev);
 	/* Before a mapping goes: what is not proved over by now never will be. */
