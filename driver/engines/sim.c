@@ -265,6 +265,9 @@ static struct sim_slot *sim_next(struct sim_chan *chan)
 	struct sim_slot *slot, *found = NULL;
 	bool taken = false;
 
+	/* Who cannot get at memory is through with it at once. */
+	if (READ_ONCE(chan->sim->bus.cut))
+		now = KTIME_MAX;
 	spin_lock_irq(&chan->lock);
 	list_for_each_entry(slot, &chan->fifo, node) {
 		if (chan->off || slot->over || slot->hung)
@@ -462,8 +465,11 @@ out:
 static void sim_cut(void *engine)
 {
 	struct sim *sim = engine;
+	unsigned int i;
 
 	pindrop_sim_bus_cut(&sim->bus);
+	for (i = 0; i < channels; i++)
+		queue_work(sim_wq, &sim->chans[i].work);
 }
 
 static const struct pindrop_engine_ops sim_ops = {

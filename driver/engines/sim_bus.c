@@ -136,6 +136,7 @@ static dma_addr_t sim_map_phys(struct device *dev, phys_addr_t phys,
 {
 	return sim_map(dev, phys, size, GFP_ATOMIC);
 }
+
 PINDROP_MAP_BY_PAGE(sim_map_phys)
 
 static void sim_unmap_phys(struct device *dev, dma_addr_t at, size_t size,
@@ -266,7 +267,7 @@ void pindrop_sim_bus_fini(struct sim_bus *bus)
 void pindrop_sim_bus_cut(struct sim_bus *bus)
 {
 	write_lock_irq(&bus->lock);
-	bus->cut = true;
+	WRITE_ONCE(bus->cut, true);
 	write_unlock_irq(&bus->lock);
 }
 
