@@ -420,6 +420,22 @@ TEST_F(faults, error_of_pieces_is_one_failure)
 	EXPECT_EQ(0, pd_count(&self->env, PD_INFLIGHT));
 }
 
+/* What could not be cleared is not shown, and is cleared the next time. */
+TEST_F(faults, error_of_the_clearing_is_no_leak)
+{
+	struct pindrop_job_desc job;
+
+	job = pd_copy(NULL, 0, &self->dst, 0, self->env.info.out_devmem);
+	memset(self->dst.map, 0xee, job.length);
+	SET("error", 1);
+	EXPECT_EQ(-EIO, pd_run(self->fd, &job, 1));
+	EXPECT_EQ(0xee, self->dst.map[0]);
+	EXPECT_EQ(0xee, self->dst.map[job.length - 1]);
+	EXPECT_EQ(0, pd_run(self->fd, &job, 1));
+	EXPECT_EQ(-1, pd_nonzero(self->dst.map, job.length));
+	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
+}
+
 /* Somebody goes and looks, in half of a piece's time. */
 TEST_F(faults, lost_interrupt_costs_time_only)
 {

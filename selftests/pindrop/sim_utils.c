@@ -132,6 +132,9 @@ long long sim_count(const struct pd_env *env, const char *counter)
 	return read_number(path);
 }
 
+static const char log_line[] =
+	"seq=%llu ns=%llu chan=%u op=%7s bus=%llx bytes=%u late=%d outcome=%7s";
+
 /* The accesses after number @after, at most @max; their number. */
 int sim_log(const struct pd_env *env, unsigned long long after,
 	    struct sim_access *list, int max)
@@ -146,9 +149,8 @@ int sim_log(const struct pd_env *env, unsigned long long after,
 	if (!f)
 		return -errno;
 	while (n < max && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "seq=%llu ns=%llu chan=%u op=%7s bus=%llx bytes=%u late=%d outcome=%7s",
-			   &a.seq, &a.ns, &a.chan, op, &a.bus, &a.bytes, &late,
-			   a.outcome) != 8) {
+		if (sscanf(line, log_line, &a.seq, &a.ns, &a.chan, op, &a.bus,
+			   &a.bytes, &late, a.outcome) != 8) {
 			n = -EBADMSG;
 			break;
 		}
@@ -161,7 +163,11 @@ int sim_log(const struct pd_env *env, unsigned long long after,
 	return n;
 }
 
-/* Of what is mapped and unmapped, in an instance of its own. */
+/*
+ * Of what is mapped and unmapped, in an instance of its own. Without the names
+ * of processes: to know them the kernel would patch its scheduler, and QEMU may
+ * trip over that.
+ */
 int sim_trace_start(void)
 {
 	int err;
@@ -170,6 +176,8 @@ int sim_trace_start(void)
 	if (mkdir(TRACE, 0700))
 		return -errno;
 	err = sim_write_file(TRACE "/trace_clock", "mono");
+	if (!err)
+		err = sim_write_file(TRACE "/options/record-cmd", "0");
 	if (!err)
 		err = sim_write_file(TRACE "/events/pindrop/pindrop_dma_map/enable",
 				     "1");
@@ -207,11 +215,13 @@ static bool trace_line(const char *line, struct sim_range *r, bool *map)
 		return false;
 	*map = !strncmp(event + 2, "pindrop_dma_map:", 16);
 	event = strstr(event, "dev=");
+	if (!event ||
+	    sscanf(event, "dev=%d ctx=%llu buf=%llu bus=%llx bytes=%llu", &dev,
+		   &r->ctx, &r->buf, &r->bus, &r->bytes) != 5)
+		return false;
 	r->from_ns = s * 1000000000 + us * 1000;
 	r->to_ns = *map ? 0 : r->from_ns + 999;
-	return event && sscanf(event, "dev=%d ctx=%llu buf=%llu bus=%llx bytes=%llu",
-			       &dev, &r->ctx, &r->buf, &r->bus,
-			       &r->bytes) == 5;
+	return true;
 }
 
 /* What the trace says was mapped since it was started; their number. */
