@@ -235,12 +235,23 @@ static void buf_unmap_dma(struct pindrop_buf *buf)
 	spin_unlock(&dev->bufs_lock);
 	if (!buf->cpu)
 		dma_unmap_sgtable(dev->parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
-	else if (!atomic_read(&buf->lost))
+	else if (!pindrop_quarantine_has(buf))
 		dma_free_coherent(dev->parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
 	/* Removal goes on when it has seen the last one. */
 	if (atomic_dec_and_test(&dev->nmapped))
 		wake_up_all(&dev->quiet);
+}
+
+/**
+ * pindrop_buf_unmap() - take a buffer from the device, for good
+ * @buf: the buffer; nothing is issued with it any more
+ *
+ * Context: process context, no spinlock held; the parent is bound.
+ */
+void pindrop_buf_unmap(struct pindrop_buf *buf)
+{
+	buf_unmap_dma(buf);
 }
 
 /* May run under mmap_lock, in exit_mmap() and in the release hook. */
@@ -602,7 +613,7 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 	struct pindrop_cursor cur;
 	u64 len, room, bus;
 
-	if (!buf->need_sync)
+	if (!buf->need_sync || !atomic_read(&buf->mapped))
 		return;
 	pindrop_buf_seek(&cur, buf, offset);
 	for (; length; length -= len) {
@@ -615,4 +626,49 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 			dma_sync_single_for_device(parent, bus, len, dir);
 		pindrop_buf_advance(&cur, len);
 	}
+}
+
+/**
+ * pindrop_zero_alloc() - what the device clears its own memory with
+ * @dev: the device; has memory that jobs may name
+ *
+ * Pages, not coherent memory: without proof they outlive the mapping.
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int pindrop_zero_alloc(struct pindrop_dev *dev)
+{
+	unsigned int order = get_order(dev->limits.devmem);
+	size_t bytes = PAGE_SIZE << order;
+
+	dev->zero = buf_alloc_chunk(dev, order, true);
+	if (!dev->zero)
+		return -ENOMEM;
+	dev->zero_order = order;
+	dev->zero_dma = dma_map_page(dev->parent, dev->zero, 0, bytes,
+				     DMA_TO_DEVICE);
+	if (!dma_mapping_error(dev->parent, dev->zero_dma)) {
+		trace_pindrop_dma_map(dev, NULL, dev->zero_dma, bytes);
+		return 0;
+	}
+	__free_pages(dev->zero, order);
+	dev->zero = NULL;
+	return -ENOMEM;
+}
+
+/**
+ * pindrop_zero_unmap() - take it from a device that goes
+ * @dev: the device; frees the pages with the device
+ *
+ * Context: any; the parent is bound.
+ */
+void pindrop_zero_unmap(struct pindrop_dev *dev)
+{
+	size_t bytes = PAGE_SIZE << dev->zero_order;
+
+	if (!dev->zero)
+		return;
+	trace_pindrop_dma_unmap(dev, NULL, dev->zero_dma, bytes);
+	dma_unmap_page(dev->parent, dev->zero_dma, bytes, DMA_TO_DEVICE);
 }

@@ -31,6 +31,7 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 	spin_lock_init(&chan->lock);
 	INIT_LIST_HEAD(&chan->runq);
 	INIT_LIST_HEAD(&chan->issued);
+	INIT_LIST_HEAD(&chan->replay);
 	INIT_LIST_HEAD(&chan->free_pieces);
 	INIT_DELAYED_WORK(&chan->chain, pindrop_chain_work);
 	chan->pieces = kcalloc(dev->limits.depth, sizeof(*chan->pieces),
@@ -46,8 +47,10 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 }
 
 /**
- * pindrop_chan_fini() - free what a channel has
+ * pindrop_chan_fini() - let go of the engine
  * @chan: the channel
+ *
+ * Pieces that are not proved over stay, and with them their jobs.
  *
  * Context: may sleep; the kill chain is over. When it returns the engine is
  * not called any more, an interrupt that is late does nothing.
@@ -59,8 +62,12 @@ void pindrop_chan_fini(struct pindrop_chan *chan)
 	spin_unlock_irq(&chan->lock);
 	/* It is armed under the lock, and not once the channel is GONE. */
 	cancel_delayed_work_sync(&chan->chain);
-	kfree(chan->pieces);
-	chan->pieces = NULL;
+}
+
+/* K7 took memory from the device that it may not have again. */
+static bool cursor_unmapped(const struct pindrop_cursor *cur)
+{
+	return cur->buf && !atomic_read(&cur->buf->mapped);
 }
 
 /* The next piece of a job; false if the job may not run. */
@@ -72,12 +79,19 @@ static bool piece_fill(struct pindrop_chan *chan, struct pindrop_job *job,
 	u64 room;
 
 	/* The clearing failed: what is in there is somebody else's. */
-	if (job->uses_devmem && !job->zero && !dev->lease_clean)
+	if (job->uses_devmem && !job->zero && !dev->lease_clean) {
+		dev->lease_broken = false; /* this job's failure tells */
+		return false;
+	}
+	if (cursor_unmapped(&job->src) || cursor_unmapped(&job->dst))
 		return false;
 
 	piece->job = job;
 	piece->kind = job->kind;
 	piece->aborting = false;
+	piece->culprit = false;
+	piece->replayed = false;
+	piece->src_offset = job->src.offset;
 	piece->src = job->src.at;
 	piece->dst = job->dst.at;
 	if (job->src.buf) {
@@ -117,18 +131,18 @@ void pindrop_piece_progress(struct pindrop_piece *piece)
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_progress);
 
-static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
-		       struct pindrop_piece *piece)
+/* Onto the hardware, for the first time or again. */
+static int piece_start(struct pindrop_chan *chan, struct pindrop_piece *piece)
 {
 	struct pindrop_dev *dev = chan->dev;
 	struct pindrop_job *job = piece->job;
 	int err;
 
 	if (job->src.buf)
-		pindrop_buf_sync(job->src.buf, job->src.offset, piece->len,
+		pindrop_buf_sync(job->src.buf, piece->src_offset, piece->len,
 				 false, DMA_TO_DEVICE);
 	if (job->dst.buf)
-		pindrop_buf_sync(job->dst.buf, job->dst.offset, piece->len,
+		pindrop_buf_sync(job->dst.buf, piece->dst_offset, piece->len,
 				 false, DMA_FROM_DEVICE);
 	pindrop_piece_progress(piece);
 	trace_pindrop_piece_issue(piece);
@@ -136,13 +150,24 @@ static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
 	if (err)
 		return err;
 	list_move_tail(&piece->node, &chan->issued);
+	/* The watchdog; if it is on already, it comes back for this one. */
+	queue_delayed_work(dev->wq, &chan->chain, pindrop_chain_interval(dev));
+	return 0;
+}
+
+static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
+		       struct pindrop_piece *piece)
+{
+	struct pindrop_job *job = piece->job;
+	int err = piece_start(chan, piece);
+
+	if (err)
+		return err;
 	queue->pieces++;
 	job->pieces++;
 	job->left -= piece->len;
 	cursor_advance(&job->src, piece->len);
 	cursor_advance(&job->dst, piece->len);
-	/* The watchdog; if it is on already, it comes back for this one. */
-	queue_delayed_work(dev->wq, &chan->chain, pindrop_chain_interval(dev));
 	return 0;
 }
 
@@ -184,6 +209,25 @@ static struct pindrop_queue *queue_next(struct pindrop_chan *chan)
 	return NULL;
 }
 
+/* The piece is over for its job. */
+static void piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
+		      int status)
+{
+	struct pindrop_job *job = piece->job;
+	struct pindrop_queue *queue = &job->ctx->queues[chan->id];
+
+	list_move_tail(&piece->node, &chan->free_pieces);
+	if (status && !job->error)
+		job->error = status;
+	queue->pieces--;
+	if (--job->pieces)
+		return;
+	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node))
+		pindrop_job_finish(job, job->error);
+	else if (job->error)
+		job_unqueue(chan, queue, job);
+}
+
 /**
  * pindrop_chan_pump_locked() - give the hardware what it can take
  * @chan: the channel
@@ -199,11 +243,23 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	struct pindrop_piece *piece;
 	struct pindrop_queue *queue;
 	struct pindrop_job *job;
+	int err;
 
 	lockdep_assert_held(&chan->lock);
-	/* Removal sets the flag and then takes the lock: nothing new after. */
+	/* These flags are set and then the lock is taken: nothing new after. */
 	while (chan->state == PINDROP_CHAN_RUN && !READ_ONCE(chan->dev->gone) &&
-	       !list_empty(&chan->free_pieces)) {
+	       !READ_ONCE(chan->dev->held)) {
+		/* First what was thrown away, in the order that it had. */
+		piece = list_first_entry_or_null(&chan->replay,
+						 struct pindrop_piece, node);
+		if (piece) {
+			err = piece_start(chan, piece);
+			if (err)
+				piece_end(chan, piece, err);
+			continue;
+		}
+		if (list_empty(&chan->free_pieces))
+			break;
 		queue = queue_next(chan);
 		if (!queue)
 			break;
@@ -226,10 +282,26 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	}
 }
 
+/*
+ * Thrown away through no fault of its own, it is done again, once. Source and
+ * destination do not overlap: half of it done twice is as good as once. What
+ * was in the device's memory may be gone.
+ */
+static bool piece_replays(struct pindrop_chan *chan,
+			  struct pindrop_piece *piece)
+{
+	struct pindrop_job *job = piece->job;
+
+	return !piece->culprit && !piece->replayed && !job->error &&
+	       !(job->uses_devmem && chan->dev->devmem_lost) &&
+	       job->state == PINDROP_JOB_QUEUED &&
+	       !pindrop_ctx_dead_errno(job->ctx);
+}
+
 /**
  * pindrop_piece_done() - the hardware is finished with a piece
  * @piece: as given to issue
- * @status: 0, or -errno if it is not copied
+ * @status: 0, or -errno if it is not copied; -ECANCELED if it was stopped
  *
  * This is proof: the engine has seen that nothing of @piece is under way.
  *
@@ -239,31 +311,27 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 {
 	struct pindrop_chan *chan = piece->queue;
 	struct pindrop_job *job = piece->job;
-	struct pindrop_queue *queue = &job->ctx->queues[chan->id];
 
 	lockdep_assert_held(&chan->lock);
 	trace_pindrop_piece_done(piece, status);
 	if (piece->aborting)
 		trace_pindrop_kill_step(chan, job->ctx->id, 2,
 					PINDROP_STEP_PROOF, 1);
-	list_move_tail(&piece->node, &chan->free_pieces);
 	if (job->dst.buf)
 		pindrop_buf_sync(job->dst.buf, piece->dst_offset, piece->len,
 				 true, DMA_FROM_DEVICE);
 	/* Behind a cut the hardware is finished, but with what? */
 	if (!status && chan->dev->cut)
-		status = -EIO;
-	if (status == -ECANCELED)
-		status = pindrop_ctx_cancel_errno(job->ctx);
-	if (status && !job->error)
-		job->error = status;
-	queue->pieces--;
-	if (--job->pieces)
+		status = -ECANCELED;
+	if (status == -ECANCELED && piece_replays(chan, piece)) {
+		piece->replayed = true;
+		list_move_tail(&piece->node, &chan->replay);
 		return;
-	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node))
-		pindrop_job_finish(job, job->error);
-	else if (job->error)
-		job_unqueue(chan, queue, job);
+	}
+	if (status == -ECANCELED)
+		status = pindrop_ctx_dead_errno(job->ctx) ?
+			 pindrop_ctx_cancel_errno(job->ctx) : -EIO;
+	piece_end(chan, piece, status);
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_done);
 
@@ -282,11 +350,13 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 
 	lockdep_assert_held(&chan->lock);
 	idle = dev->ops->service(dev->engine, chan->id);
-	if (chan->state == PINDROP_CHAN_WEDGED && list_empty(&chan->issued)) {
-		/* Late, but proof: good as new, and watched closely again. */
-		chan->state = PINDROP_CHAN_RUN;
+	if (chan->state == PINDROP_CHAN_WEDGED && list_empty(&chan->issued) &&
+	    !dev->held && !READ_ONCE(dev->gone)) {
+		/* Late, but proof: good as new, unless all of it is cut off. */
+		if (!dev->cut)
+			chan->state = PINDROP_CHAN_RUN;
 		mod_delayed_work(dev->wq, &chan->chain,
-				 pindrop_chain_interval(dev));
+				 dev->cut ? 0 : pindrop_chain_interval(dev));
 	}
 	pindrop_chan_pump_locked(chan);
 	return idle;
@@ -298,14 +368,15 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
  * @chan: its channel
  *
  * Context: any, hard interrupts included; calls the engine's service op. Does
- * nothing after pindrop_unregister(); not to be called after pindrop_put().
+ * nothing during a reset, when registers may read as anything, nor after
+ * pindrop_unregister(); not to be called after pindrop_put().
  */
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->chans[chan].lock, flags);
-	if (dev->chans[chan].state != PINDROP_CHAN_GONE)
+	if (dev->chans[chan].state != PINDROP_CHAN_GONE && !dev->resetting)
 		pindrop_chan_service_locked(&dev->chans[chan]);
 	spin_unlock_irqrestore(&dev->chans[chan].lock, flags);
 }
@@ -327,12 +398,18 @@ static int lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 		dev->lease = ctx->id;
 		dev->lease_chan = chan->id;
 		dev->lease_clean = false;
+		dev->lease_broken = false;
 	} else if (dev->lease != ctx->id || dev->lease_chan != chan->id) {
 		err = -EBUSY;
 	}
 	spin_unlock(&dev->lease_lock);
 	if (err)
 		return err;
+	if (dev->lease_broken) {
+		/* Once: from here on he knows. */
+		dev->lease_broken = false;
+		return -EIO;
+	}
 	/* Also a second time, if the first was cancelled or failed. */
 	*clear = !dev->lease_clean && !dev->lease_clearing;
 	dev->lease_clearing |= *clear;
@@ -351,6 +428,27 @@ void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean)
 	lockdep_assert_held(&chan->lock);
 	chan->dev->lease_clearing = false;
 	chan->dev->lease_clean = clean;
+}
+
+/**
+ * pindrop_chan_lose_devmem_locked() - a reset took what the device had stored
+ * @chan: its channel, of any
+ *
+ * Who relied on it is told by his next job, those queued included.
+ *
+ * Context: channel lock held.
+ */
+void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+
+	lockdep_assert_held(&chan->lock);
+	spin_lock(&dev->lease_lock);
+	if (dev->lease && dev->lease_chan == chan->id) {
+		dev->lease_broken |= dev->lease_clean;
+		dev->lease_clean = false;
+	}
+	spin_unlock(&dev->lease_lock);
 }
 
 static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
@@ -445,6 +543,7 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error)
 {
 	struct pindrop_queue *queue = &ctx->queues[chan->id];
+	struct pindrop_piece *piece, *next_piece;
 	struct pindrop_job *job, *next;
 	unsigned int count = 0;
 
@@ -456,6 +555,61 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			job->error = error;
 		job_unqueue(chan, queue, job);
 	}
+	/* Thrown away by a reset that is not over: not done again. */
+	list_for_each_entry_safe(piece, next_piece, &chan->replay, node)
+		if (piece->job->ctx == ctx)
+			piece_end(chan, piece, error);
 	trace_pindrop_kill_step(chan, ctx->id, 1, PINDROP_STEP_START, count);
+	spin_unlock_irq(&chan->lock);
+}
+
+/**
+ * pindrop_chan_fail_locked() - nothing more is done on this channel
+ * @chan: the channel, hung
+ *
+ * All that is queued fails once, what is on the hardware is LOST.
+ *
+ * Context: channel lock held.
+ */
+void pindrop_chan_fail_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_queue *queue, *next_queue;
+	struct pindrop_piece *piece, *next_piece;
+	struct pindrop_job *job, *next;
+	LIST_HEAD(jobs);
+
+	lockdep_assert_held(&chan->lock);
+	list_for_each_entry_safe(queue, next_queue, &chan->runq, node) {
+		list_del_init(&queue->node);
+		list_splice_tail_init(&queue->jobs, &jobs);
+	}
+	/* The queue is part of a context that may go with its last job. */
+	list_for_each_entry_safe(job, next, &jobs, node) {
+		list_del_init(&job->node);
+		if (!job->error)
+			job->error = -EIO;
+		if (!job->pieces)
+			pindrop_job_finish(job, job->error);
+	}
+	list_for_each_entry_safe(piece, next_piece, &chan->replay, node)
+		piece_end(chan, piece, -EIO);
+	list_for_each_entry(piece, &chan->issued, node)
+		if (piece->job->state == PINDROP_JOB_QUEUED)
+			pindrop_job_lose(piece->job);
+}
+
+/**
+ * pindrop_chan_prove() - what is still on the hardware is over
+ * @chan: a channel of a device that is gone, and was read idle since
+ *
+ * Context: process context; takes the channel's lock.
+ */
+void pindrop_chan_prove(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece, *next;
+
+	spin_lock_irq(&chan->lock);
+	list_for_each_entry_safe(piece, next, &chan->issued, node)
+		piece_end(chan, piece, -EIO);
 	spin_unlock_irq(&chan->lock);
 }

@@ -17,6 +17,7 @@
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
+#include <linux/pm.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
@@ -61,6 +62,18 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	hrtimer_init(timer, clock, mode);
 	timer->function = function;
 }
+#endif
+
+/* The function behind an attribute of the class; its arguments became const. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define PINDROP_CLASS_SHOW(name)                                  \
+	static ssize_t name##_show(struct class *class,           \
+				   struct class_attribute *attr, char *buf)
+#else
+#define PINDROP_CLASS_SHOW(name)                                  \
+	static ssize_t name##_show(const struct class *class,     \
+				   const struct class_attribute *attr, \
+				   char *buf)
 #endif
 
 /* Whether a device can have dma_map_ops of its own; the symbol was renamed. */

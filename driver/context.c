@@ -158,6 +158,11 @@ static int pindrop_open(struct inode *inode, struct file *file)
 
 	if (!ctx)
 		return -ENOMEM;
+	err = pindrop_chain_wedged(dev) ? -EIO : 0;
+	if (err) {
+		ctx_destroy(ctx);
+		return err;
+	}
 	ctx->mapping = file->f_mapping;
 	err = ctx->status && ctx->user ? ctx_add(ctx) : -ENOMEM;
 	if (err) {

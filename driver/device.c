@@ -86,7 +86,23 @@ PINDROP_COUNTER(jobs_done);
 PINDROP_COUNTER(jobs_failed);
 PINDROP_COUNTER(jobs_cancelled);
 
+/* K5 at the administrator's wish: only 1 is taken. */
+static ssize_t reset_store(struct device *d, struct device_attribute *attr,
+			   const char *buf, size_t count)
+{
+	bool wanted;
+	int err;
+
+	err = kstrtobool(buf, &wanted);
+	if (err || !wanted)
+		return -EINVAL;
+	err = pindrop_chain_reset(to_pindrop_dev(d));
+	return err ?: count;
+}
+static DEVICE_ATTR_WO(reset);
+
 static struct attribute *pindrop_attrs[] = {
+	&dev_attr_reset.attr,
 	&dev_attr_engine.attr,	    &dev_attr_contexts.attr,
 	&dev_attr_buffers.attr,	    &dev_attr_bytes.attr,
 	&dev_attr_inflight.attr,    &dev_attr_pinned.attr,
@@ -100,12 +116,17 @@ ATTRIBUTE_GROUPS(pindrop);
 static void pindrop_dev_release(struct device *d)
 {
 	struct pindrop_dev *dev = to_pindrop_dev(d);
+	unsigned int i;
 
 	put_iova_domain(&dev->offsets);
 	cleanup_srcu_struct(&dev->gate);
 	if (dev->dev.devt)
 		ida_free(&pindrop_minors, MINOR(dev->dev.devt));
+	for (i = 0; dev->chans && i < dev->limits.channels; i++)
+		kfree(dev->chans[i].pieces);
 	kfree(dev->chans);
+	if (dev->zero)
+		__free_pages(dev->zero, dev->zero_order);
 	put_device(dev->parent);
 	kfree(dev);
 }
@@ -113,6 +134,7 @@ static void pindrop_dev_release(struct device *d)
 static struct class pindrop_class = {
 	.name = "pindrop",
 	.dev_groups = pindrop_groups,
+	.class_groups = pindrop_quarantine_groups,
 	.dev_release = pindrop_dev_release,
 };
 
@@ -130,6 +152,12 @@ static u32 iommu_kind(struct device *parent)
 	default:
 		return PINDROP_IOMMU_STRICT;
 	}
+}
+
+static int count_device(struct device *member, void *count)
+{
+	++*(unsigned int *)count;
+	return 0;
 }
 
 static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
@@ -157,43 +185,52 @@ static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
 		if (err)
 			return err;
 	}
-	if (!dev->limits.devmem)
-		return 0;
-	dev->zero = dma_alloc_coherent(parent, dev->limits.devmem,
-				       &dev->zero_dma, GFP_KERNEL);
-	if (!dev->zero)
-		return -ENOMEM;
-	trace_pindrop_dma_map(dev, NULL, dev->zero_dma, dev->limits.devmem);
-	return 0;
+	return dev->limits.devmem ? pindrop_zero_alloc(dev) : 0;
 }
 
 /* What is bound to the parent: goes when the parent does, proof or not. */
 static void pindrop_dev_fini(struct pindrop_dev *dev)
 {
-	bool quiet = true;
 	unsigned int i;
 
-	for (i = 0; dev->chans && i < dev->limits.channels; i++) {
-		if (!dev->chans[i].pieces)
-			continue; /* not made yet */
-		quiet &= list_empty(&dev->chans[i].issued);
-		pindrop_chan_fini(&dev->chans[i]);
-	}
-	/* Unproved, its pages stay: the mapping alone cannot be dropped. */
-	if (dev->zero && quiet) {
-		trace_pindrop_dma_unmap(dev, NULL, dev->zero_dma,
-					dev->limits.devmem);
-		dma_free_coherent(dev->parent, dev->limits.devmem, dev->zero,
-				  dev->zero_dma);
-	}
-	dev->zero = NULL;
+	for (i = 0; dev->chans && i < dev->limits.channels; i++)
+		if (dev->chans[i].pieces)
+			pindrop_chan_fini(&dev->chans[i]);
+	pindrop_zero_unmap(dev);
 	if (dev->wq)
 		destroy_workqueue(dev->wq);
 	dev->wq = NULL;
 }
 
-/* From here on nobody gets in, and all who are in are out when it returns. */
-static void dev_shut_down(struct pindrop_dev *dev)
+/**
+ * pindrop_iommu_blocks() - does unmapping keep the device from memory (K7)
+ * @dev: the device
+ *
+ * Not where it takes effect later, where others share the domain, or where
+ * the device has translations of its own.
+ *
+ * Context: may sleep; the parent is bound.
+ * Return: true if an access to what is unmapped is a fault.
+ */
+bool pindrop_iommu_blocks(struct pindrop_dev *dev)
+{
+	struct device *parent = dev->parent;
+	struct iommu_group *group;
+	unsigned int count = 0;
+
+	if (dev->iommu != PINDROP_IOMMU_STRICT ||
+	    (dev_is_pci(parent) && to_pci_dev(parent)->ats_enabled))
+		return false;
+	group = iommu_group_get(parent);
+	if (!group)
+		return false;
+	iommu_group_for_each_dev(group, &count, count_device);
+	iommu_group_put(group);
+	return count == 1;
+}
+
+/* From here on nobody gets in; nothing of it is under way, or it is kept. */
+static void dev_quiesce(struct pindrop_dev *dev)
 {
 	struct address_space *zapped = NULL;
 	struct pindrop_ctx *ctx;
@@ -214,8 +251,14 @@ static void dev_shut_down(struct pindrop_dev *dev)
 	mutex_unlock(&dev->lock);
 
 	pindrop_chain_remove(dev);
+}
+
+static void dev_shut_down(struct pindrop_dev *dev)
+{
+	dev_quiesce(dev);
 	pindrop_buf_unmap_all(dev);
 	pindrop_dev_fini(dev);
+	pindrop_quarantine_keep(dev);
 }
 
 /**
@@ -225,7 +268,9 @@ static void dev_shut_down(struct pindrop_dev *dev)
  * @limits: its figures; copied
  * @engine: given back to @ops
  *
- * The hardware has been read idle. From here on @ops may be called.
+ * The hardware has been read idle, before it was let at memory: what a driver
+ * before this one left in quarantine is released. From here on @ops may be
+ * called.
  *
  * Context: may sleep.
  * Return: the device, to be given to pindrop_unregister(), or ERR_PTR():
@@ -239,6 +284,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	struct pindrop_dev *dev;
 	int err;
 
+	pindrop_quarantine_prove(parent);
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
@@ -252,6 +298,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->dev.parent = parent;
 	dev->parent = get_device(parent);
 	strscpy(dev->parent_name, dev_name(parent), sizeof(dev->parent_name));
+	dev->bus = parent->bus;
 	dev->ops = ops;
 	dev->limits = *limits;
 	strscpy(dev->engine_name, limits->name, sizeof(dev->engine_name));
@@ -263,7 +310,9 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
 	if (dev_is_dma_coherent(parent))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
+	mutex_init(&dev->chain);
 	mutex_init(&dev->lock);
+	INIT_LIST_HEAD(&dev->kept);
 	INIT_LIST_HEAD(&dev->ctxs);
 	spin_lock_init(&dev->lease_lock);
 	spin_lock_init(&dev->bufs_lock);
@@ -298,7 +347,7 @@ EXPORT_SYMBOL_GPL(pindrop_register);
  *
  * When it returns no engine op is running or will be called, no DMA mapping
  * is left, no buffer is mapped in user space. Memory whose jobs could not be
- * proved over is kept for ever.
+ * proved over is kept until a device in the same place is registered.
  *
  * Context: may sleep, for a few of the engine's piece times at most. The
  * interrupt is better left on until then; pindrop_put() is still to be called.
@@ -309,6 +358,21 @@ void pindrop_unregister(struct pindrop_dev *dev)
 	cdev_device_del(&dev->cdev, &dev->dev);
 }
 EXPORT_SYMBOL_GPL(pindrop_unregister);
+
+/**
+ * pindrop_shutdown() - the machine goes down, or another kernel takes over
+ * @dev: from pindrop_register()
+ *
+ * As at removal, but mappings stay, and the device is cut off in any case.
+ *
+ * Context: as pindrop_unregister(), which is not called any more.
+ */
+void pindrop_shutdown(struct pindrop_dev *dev)
+{
+	dev_quiesce(dev);
+	dev->ops->cut(dev->engine);
+}
+EXPORT_SYMBOL_GPL(pindrop_shutdown);
 
 /**
  * pindrop_put() - the engine forgets the device

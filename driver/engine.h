@@ -37,9 +37,12 @@ enum pindrop_piece_kind {
  * @queue: core: the channel
  * @node: core: chan::issued or chan::free_pieces
  * @job: core: what it is a part of; the piece keeps the job from retiring
- * @dst_offset: core: first byte in the job's destination
+ * @src_offset: core: first byte in the job's source buffer
+ * @dst_offset: core: ... and in its destination
  * @deadline: core: when it is late (jiffies)
  * @aborting: core: abort was called for it
+ * @culprit: core: the channel hung over it; it is not tried again
+ * @replayed: core: it is tried for the second time
  */
 struct pindrop_piece {
 	enum pindrop_piece_kind kind;
@@ -52,9 +55,12 @@ struct pindrop_piece {
 	struct pindrop_chan *queue;
 	struct list_head node;
 	struct pindrop_job *job;
+	u64 src_offset;
 	u64 dst_offset;
 	unsigned long deadline;
 	bool aborting;
+	bool culprit;
+	bool replayed;
 };
 
 /**
@@ -95,18 +101,31 @@ struct pindrop_engine_limits {
  *	does not answer (all-ones is never proof of anything)
  * @abort: start nothing more for @piece; it is still reported by @service,
  *	with -ECANCELED if it did not get to its end. Optional
+ * @terminate: stop all that is on a channel, and forget it. Where that proves
+ *	that nothing is under way any more, @service reports it afterwards, with
+ *	-ECANCELED; where it proves nothing, @service goes on as before.
+ *	Optional, may sleep; it is asked for when a channel hangs
+ * @reset: cut the device off as @cut does, then reset all of it; it stays cut
+ *	off. 0, or -errno if the reset failed; -EAGAIN (not now) and -EOPNOTSUPP
+ *	(never) if nothing was done, not even the cut. @locked: the caller holds
+ *	the device's lock, else it may only be tried. Optional, may sleep
  * @cut: let no access of the device reach memory any more, wait for those
  *	under way; interrupts may stop too. May sleep
+ * @uncut: undo it: every channel was read idle behind the cut. May sleep
  *
- * All but @cut are called with the channel's lock held and interrupts off,
- * from registration until pindrop_unregister() returns, and never after. The
- * interrupt may stay until pindrop_put().
+ * @issue, @service and @abort are called with the channel's lock held and
+ * interrupts off, the others one at a time; from registration until
+ * pindrop_unregister() returns, and never after. The interrupt may stay until
+ * pindrop_put().
  */
 struct pindrop_engine_ops {
 	int (*issue)(void *engine, struct pindrop_piece *piece);
 	int (*service)(void *engine, unsigned int chan);
 	void (*abort)(void *engine, struct pindrop_piece *piece);
+	void (*terminate)(void *engine, unsigned int chan);
+	int (*reset)(void *engine, bool locked);
 	void (*cut)(void *engine);
+	void (*uncut)(void *engine);
 };
 
 struct pindrop_dev *pindrop_register(struct device *parent,
@@ -115,6 +134,9 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 				     void *engine);
 void pindrop_unregister(struct pindrop_dev *dev);
 void pindrop_put(struct pindrop_dev *dev);
+int pindrop_pause(struct pindrop_dev *dev);
+void pindrop_unpause(struct pindrop_dev *dev, bool idle);
+void pindrop_shutdown(struct pindrop_dev *dev);
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan);
 void pindrop_piece_progress(struct pindrop_piece *piece);
 void pindrop_piece_done(struct pindrop_piece *piece, int status);

@@ -312,16 +312,6 @@ static void job_report(struct pindrop_job *job, int result)
 	smp_store_release(&ctx->status->page->ticket, ctx->ticket);
 }
 
-static void account_lost(struct pindrop_buf *buf, bool lost)
-{
-	if (!buf)
-		return;
-	if (lost && atomic_inc_return(&buf->lost) == 1)
-		atomic64_add(buf->bytes, &buf->dev->stats.quarantined);
-	if (!lost && atomic_dec_and_test(&buf->lost))
-		atomic64_sub(buf->bytes, &buf->dev->stats.quarantined);
-}
-
 /**
  * pindrop_job_finish() - a job is over: report it, let the reaper have it
  * @job: the job; nothing of it is queued or on the hardware
@@ -341,8 +331,8 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	spin_lock(&ctx->lock);
 	if (lost) {
 		ctx->lost--;
-		account_lost(job->src.buf, false);
-		account_lost(job->dst.buf, false);
+		pindrop_quarantine_del(job->src.buf);
+		pindrop_quarantine_del(job->dst.buf);
 		module_put(THIS_MODULE); /* pindrop_job_lose()'s */
 	} else {
 		job_report(job, result);
@@ -371,8 +361,8 @@ void pindrop_job_lose(struct pindrop_job *job)
 	lockdep_assert_held(&job->chan->lock);
 	job->state = PINDROP_JOB_LOST;
 	__module_get(THIS_MODULE); /* quarantine's: code that can free it stays */
-	account_lost(job->src.buf, true);
-	account_lost(job->dst.buf, true);
+	pindrop_quarantine_add(job->src.buf, ctx);
+	pindrop_quarantine_add(job->dst.buf, ctx);
 	spin_lock(&ctx->lock);
 	ctx->lost++;
 	job_report(job, -EIO);

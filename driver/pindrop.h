@@ -14,12 +14,13 @@
  * chan   one hardware queue, part of dev.
  *
  * A job's memory goes back only when the job is retired, and only proof
- * retires a job: see reaper.c.
+ * retires a job: see chain.c.
  *
  * Lock order, outermost first:
+ *   the parent's device lock > dev::chain;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
- *   > ctx::lock (irq) > wait queues; dev::bufs_lock, dev::lease_lock and the handle table's own
- *   lock are leaves.
+ *   > ctx::lock (irq) > wait queues; dev::bufs_lock, dev::lease_lock, the list
+ *   of what is in quarantine and the handle table's own lock are leaves.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
  * anything that may fault. The gate (dev::gate) is SRCU because it is entered
  * under mmap_lock; a wait, a user copy or a long allocation inside of it
@@ -51,13 +52,7 @@
 #include "../uapi/pindrop.h"
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
-#ifndef PINDROP_BREAK_wait
-#define PINDROP_BREAK_wait 0
-#endif
-#ifndef PINDROP_BREAK_jobref
-#define PINDROP_BREAK_jobref 0
-#endif
-#define PINDROP_BROKEN(name) (PINDROP_BREAK_##name)
+#define PINDROP_BROKEN(name) __is_defined(PINDROP_BREAK_##name)
 
 #define PINDROP_MAX_JOBS 1024 /* of one SUBMIT */
 #define PINDROP_MAX_QUEUED 4096 /* unfinished jobs of a context */
@@ -103,11 +98,13 @@ struct pindrop_stats {
 /**
  * enum pindrop_chan_state - where a channel stands
  * @PINDROP_CHAN_RUN: takes pieces; idle if none is issued
+ * @PINDROP_CHAN_STOPPING: takes none while it is made to stop
  * @PINDROP_CHAN_WEDGED: a piece hangs; takes nothing until it is proved over
  * @PINDROP_CHAN_GONE: the engine is not called any more
  */
 enum pindrop_chan_state {
 	PINDROP_CHAN_RUN,
+	PINDROP_CHAN_STOPPING,
 	PINDROP_CHAN_WEDGED,
 	PINDROP_CHAN_GONE,
 };
@@ -121,6 +118,7 @@ enum pindrop_chan_state {
  * @state: where it stands
  * @runq: pindrop_queue::node, contexts with pieces to issue, in turn
  * @issued: pindrop_piece::node, on the hardware, oldest first
+ * @replay: pindrop_piece::node, thrown away, to be issued again, oldest first
  * @free_pieces: pindrop_piece::node
  * @pieces: as many as the hardware is deep
  * @chain: the kill chain's K2 to K8 and the watchdog, on dev::wq
@@ -132,6 +130,7 @@ struct pindrop_chan {
 	enum pindrop_chan_state state;
 	struct list_head runq;
 	struct list_head issued;
+	struct list_head replay;
 	struct list_head free_pieces;
 	struct pindrop_piece *pieces;
 	struct delayed_work chain;
@@ -144,6 +143,7 @@ struct pindrop_chan {
  * @parent: the device that does DMA; referenced, bound until unregistration
  *	ends
  * @parent_name: its name, which outlives it
+ * @bus: where the name means something
  * @ops: the engine; not called after unregistration
  * @limits: the engine's figures
  * @engine_name: limits.name, which must outlive the engine's module
@@ -153,7 +153,14 @@ struct pindrop_chan {
  * @gate: read-held around register access and queueing
  * @gone: no entry any more, nothing is issued; written once, before
  *	synchronize_srcu()
- * @cut: the device was cut off: what it finishes now, it did not copy
+ * @chain: held by who runs the kill chain from K2 on, and guards the next five,
+ *	which are read under the channels' locks. Of the device's own lock only
+ *	a try is allowed inside
+ * @paused: the bus has the device (reset, AER, suspend): the chain waits
+ * @held: nothing is issued on any channel
+ * @resetting: what registers read is of no account
+ * @cut: the device is cut off: what it finishes now, it did not copy
+ * @devmem_lost: a reset took what was in the device's memory
  * @lock: guards @ctxs
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @lease_lock: guards the next two
@@ -162,16 +169,20 @@ struct pindrop_chan {
  * @lease_clean: the memory was zeroed since the lease began; this and the next
  *	under the lock of channel @lease_chan
  * @lease_clearing: the job that does it is not over
+ * @lease_broken: a reset took what the tenant had stored, and nobody told him
  * @bufs_lock: guards @bufs
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
  * @quiet: woken when @nmapped falls to 0
  * @offsets: mmap offsets in use, in pages
- * @zero: zeroed memory the device reads to clear its own, and its bus address
+ * @zero: zeroed memory the device reads to clear its own, so many pages, and
+ *	its bus address
+ * @zero_order: see @zero
  * @zero_dma: see @zero
  * @wq: ordered: the kill chain
  * @ids: last context or buffer id given out
  * @stats: the counters in sysfs
+ * @kept: in the list of devices that went without proof; see quarantine.c
  * @chans: limits->channels of them
  */
 struct pindrop_dev {
@@ -179,6 +190,7 @@ struct pindrop_dev {
 	struct cdev cdev;
 	struct device *parent;
 	char parent_name[32];
+	const struct bus_type *bus;
 	const struct pindrop_engine_ops *ops;
 	struct pindrop_engine_limits limits;
 	char engine_name[16];
@@ -187,7 +199,12 @@ struct pindrop_dev {
 	u32 iommu;
 	struct srcu_struct gate;
 	bool gone;
+	struct mutex chain;
+	bool paused;
+	bool held;
+	bool resetting;
 	bool cut;
+	bool devmem_lost;
 	struct mutex lock;
 	struct list_head ctxs;
 	spinlock_t lease_lock;
@@ -195,16 +212,19 @@ struct pindrop_dev {
 	unsigned int lease_chan;
 	bool lease_clean;
 	bool lease_clearing;
+	bool lease_broken;
 	spinlock_t bufs_lock;
 	struct list_head bufs;
 	atomic_t nmapped;
 	wait_queue_head_t quiet;
 	struct iova_domain offsets;
-	void *zero;
+	struct page *zero;
+	unsigned int zero_order;
 	dma_addr_t zero_dma;
 	struct workqueue_struct *wq;
 	atomic64_t ids;
 	struct pindrop_stats stats;
+	struct list_head kept;
 	struct pindrop_chan *chans;
 };
 
@@ -354,7 +374,11 @@ struct pindrop_ctx {
  * @charged: counted against its user
  * @need_sync: the device does not see the CPU's caches, or it bounces
  * @vmas: mappings, for tracing
- * @lost: LOST jobs that use it
+ * @lost: LOST jobs that use it; this and the next four: see quarantine.c
+ * @lost_node: in the list of what is in quarantine
+ * @lost_since: seconds since boot
+ * @lost_pid: whose it was
+ * @lost_uid: see @lost_pid
  */
 struct pindrop_buf {
 	struct kref ref;
@@ -377,7 +401,11 @@ struct pindrop_buf {
 	bool charged;
 	bool need_sync;
 	atomic_t vmas;
-	atomic_t lost;
+	unsigned int lost;
+	struct list_head lost_node;
+	time64_t lost_since;
+	pid_t lost_pid;
+	kuid_t lost_uid;
 };
 
 /**
@@ -454,6 +482,7 @@ struct pindrop_job {
 
 /* device.c: a device's life, the gate, sysfs */
 bool pindrop_enter(struct pindrop_dev *dev, int *idx);
+bool pindrop_iommu_blocks(struct pindrop_dev *dev);
 void pindrop_exit(struct pindrop_dev *dev, int idx);
 
 /* context.c: an open file */
@@ -475,6 +504,16 @@ struct pindrop_owner *pindrop_owner_get(void);
 void pindrop_owner_put(struct pindrop_owner *owner);
 unsigned long pindrop_owner_deadline(struct pindrop_owner *owner);
 
+/* quarantine.c: memory that the hardware may still touch */
+extern const struct attribute_group *pindrop_quarantine_groups[];
+void pindrop_quarantine_add(struct pindrop_buf *buf,
+			    const struct pindrop_ctx *ctx);
+void pindrop_quarantine_del(struct pindrop_buf *buf);
+bool pindrop_quarantine_has(struct pindrop_buf *buf);
+void pindrop_quarantine_unmap(struct pindrop_dev *dev);
+void pindrop_quarantine_keep(struct pindrop_dev *dev);
+void pindrop_quarantine_prove(struct device *parent);
+
 /* user.c: limits per user */
 struct pindrop_user *pindrop_user_get(void);
 void pindrop_user_put(struct pindrop_user *user);
@@ -490,7 +529,10 @@ int pindrop_buf_publish(struct pindrop_ctx *ctx, struct pindrop_buf *buf,
 int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle);
 void pindrop_buf_drop_all(struct pindrop_ctx *ctx);
 void pindrop_buf_put(struct pindrop_buf *buf);
+void pindrop_buf_unmap(struct pindrop_buf *buf);
 void pindrop_buf_unmap_all(struct pindrop_dev *dev);
+int pindrop_zero_alloc(struct pindrop_dev *dev);
+void pindrop_zero_unmap(struct pindrop_dev *dev);
 void pindrop_buf_seek(struct pindrop_cursor *cur, struct pindrop_buf *buf,
 		      u64 offset);
 u64 pindrop_buf_bus(const struct pindrop_cursor *cur, u64 *contiguous);
@@ -518,16 +560,23 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
+void pindrop_chan_fail_locked(struct pindrop_chan *chan);
+void pindrop_chan_prove(struct pindrop_chan *chan);
+void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
 void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
 void pindrop_chan_pump_locked(struct pindrop_chan *chan);
 int pindrop_chan_service_locked(struct pindrop_chan *chan);
 
-/* reaper.c: the kill chain from K2 on, and retirement */
-extern struct workqueue_struct *pindrop_reap_wq;
+/* chain.c: the kill chain from K2 on */
 void pindrop_chain_work(struct work_struct *work);
 unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);
+int pindrop_chain_reset(struct pindrop_dev *dev);
+bool pindrop_chain_wedged(struct pindrop_dev *dev);
+
+/* reaper.c: what becomes of jobs that are over */
+extern struct workqueue_struct *pindrop_reap_wq;
 void pindrop_reap(struct pindrop_ctx *ctx);
 void pindrop_reap_work(struct work_struct *work);
 

@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kill chain from K2 on.
+ *
+ * One chain for death, close, removal, reset, errors of the bus and suspend,
+ * and for a piece that is late with nobody dying; it stops at the first proof:
+ *   K0 the context leaves OPEN           pindrop_ctx_kill()
+ *   K1 what is queued is cancelled       pindrop_chan_cancel()
+ *   K2 abort; wait for what is issued, by the engine's own bound
+ *   K3 read idle
+ *   K4 stop the channel, if the engine can
+ *   K5 reset the device, if the engine can, then read idle
+ *   K6 cut the device off, then read idle behind the cut
+ *   K7 take what is lost from the IOMMU, if all of the device hangs
+ *   K8 keep everything, refuse new jobs, say so, read idle again every minute
+ *
+ * Only proof retires a job: a piece reported by the engine, which has then
+ * read the hardware idle. What others had on a device that was reset, stopped
+ * or cut off is issued again, once.
+ *
+ * dev::chain is held from K2 to K8. The hooks of dying processes do not take
+ * it: they start the chain and wait, bounded, for what comes of it.
+ */
+#include "pindrop.h"
+
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/kobject.h>
+
+#include "trace.h"
+
+/* For somebody else to let go of the device's lock. */
+#define RESET_TRIES 20
+#define RESET_TRY_MS 5
+
+#define for_each_chan(chan, dev)     \
+	for ((chan) = (dev)->chans; \
+	     (chan) < (dev)->chans + (dev)->limits.channels; (chan)++)
+
+static bool chain_is_mine(struct pindrop_piece *piece)
+{
+	return READ_ONCE(piece->job->ctx->state) != PINDROP_STATE_OPEN ||
+	       READ_ONCE(piece->queue->dev->gone);
+}
+
+/* K2: start nothing more for those who are dying. */
+static void chain_abort_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	struct pindrop_piece *piece;
+
+	if (PINDROP_BROKEN(K2))
+		return;
+	list_for_each_entry(piece, &chan->issued, node) {
+		if (piece->aborting || !chain_is_mine(piece))
+			continue;
+		piece->aborting = true;
+		trace_pindrop_kill_step(chan, piece->job->ctx->id, 2,
+					PINDROP_STEP_START, 1);
+		if (dev->ops->abort)
+			dev->ops->abort(dev->engine, piece);
+	}
+}
+
+static unsigned int chain_count_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece;
+	unsigned int n = 0;
+
+	list_for_each_entry(piece, &chan->issued, node)
+		n++;
+	return n;
+}
+
+/* How long the oldest piece may still take (jiffies); 0: it is late. */
+static unsigned long chain_left_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece =
+		list_first_entry(&chan->issued, struct pindrop_piece, node);
+	unsigned long now = jiffies;
+
+	return time_before(now, piece->deadline) ? piece->deadline - now : 0;
+}
+
+/*
+ * Looks at the hardware, interrupt or not; K3 if something is late or over.
+ * False if the channel hangs.
+ */
+static bool chain_idle_locked(struct pindrop_chan *chan)
+{
+	unsigned int before = chain_count_locked(chan);
+	bool late = !chain_left_locked(chan);
+	int idle = 0;
+	bool hangs;
+
+	if (!PINDROP_BROKEN(K3))
+		idle = pindrop_chan_service_locked(chan);
+	hangs = !list_empty(&chan->issued) && !chain_left_locked(chan);
+	if (late || idle > 0)
+		trace_pindrop_kill_step(chan, 0, 3,
+					hangs ? PINDROP_STEP_NONE :
+						PINDROP_STEP_PROOF, before);
+	return !hangs;
+}
+
+static bool chain_quiet(struct pindrop_chan *chan)
+{
+	unsigned long flags;
+	bool quiet;
+
+	spin_lock_irqsave(&chan->lock, flags);
+	quiet = list_empty(&chan->issued);
+	spin_unlock_irqrestore(&chan->lock, flags);
+	return quiet;
+}
+
+static bool chain_all_quiet(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+	bool quiet = true;
+
+	for_each_chan(chan, dev)
+		quiet &= chain_quiet(chan);
+	return quiet;
+}
+
+static void chain_trace(struct pindrop_dev *dev, int step, int result)
+{
+	struct pindrop_chan *chan;
+
+	for_each_chan(chan, dev)
+		trace_pindrop_kill_step(chan, 0, step,
+					result != PINDROP_STEP_START &&
+					!chain_quiet(chan) ? PINDROP_STEP_NONE :
+							     result, 0);
+}
+
+/* Whether it is worth waiting for: not what is late already. */
+static bool chain_hopeful(struct pindrop_chan *chan)
+{
+	bool hopeful;
+
+	spin_lock_irq(&chan->lock);
+	if (!list_empty(&chan->issued))
+		pindrop_chan_service_locked(chan);
+	hopeful = !list_empty(&chan->issued) && chain_left_locked(chan);
+	spin_unlock_irq(&chan->lock);
+	return hopeful;
+}
+
+/*
+ * Reads idle until all channels are so, or the engine's bound has passed since
+ * now. They run side by side, so it is the same for all.
+ */
+static bool chain_poll(struct pindrop_dev *dev, bool only_hopeful)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(dev->limits.piece_ms);
+	struct pindrop_chan *chan;
+	bool hopeful;
+
+	for (;;) {
+		hopeful = false;
+		for_each_chan(chan, dev)
+			hopeful |= chain_hopeful(chan);
+		if (chain_all_quiet(dev))
+			return true;
+		if (time_after(jiffies, end) || (only_hopeful && !hopeful))
+			return false;
+		usleep_range(1000, 2000);
+	}
+}
+
+/* The oldest is to blame: the others of the channel come after it. */
+static void chain_blame(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece;
+
+	spin_lock_irq(&chan->lock);
+	piece = list_first_entry_or_null(&chan->issued, struct pindrop_piece,
+					 node);
+	if (piece)
+		piece->culprit = true;
+	spin_unlock_irq(&chan->lock);
+}
+
+static void chain_set(struct pindrop_chan *chan, enum pindrop_chan_state state)
+{
+	spin_lock_irq(&chan->lock);
+	chan->state = state;
+	spin_unlock_irq(&chan->lock);
+}
+
+/* K4 */
+static void chain_terminate(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+
+	chain_blame(chan);
+	if (!dev->ops->terminate || PINDROP_BROKEN(K4))
+		return;
+	trace_pindrop_kill_step(chan, 0, 4, PINDROP_STEP_START, 0);
+	dev->ops->terminate(dev->engine, chan->id);
+	chain_hopeful(chan);
+	trace_pindrop_kill_step(chan, 0, 4,
+				chain_quiet(chan) ? PINDROP_STEP_PROOF :
+						    PINDROP_STEP_NONE, 0);
+}
+
+/* Nothing is issued on any channel; or it is again, and all look at once. */
+static void chain_hold(struct pindrop_dev *dev, bool held)
+{
+	struct pindrop_chan *chan;
+
+	WRITE_ONCE(dev->held, held);
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		/* Proof may have come while it could not be acted upon. */
+		if (!held && chan->state == PINDROP_CHAN_WEDGED && !dev->cut &&
+		    list_empty(&chan->issued))
+			chan->state = PINDROP_CHAN_RUN;
+		if (!held && chan->state != PINDROP_CHAN_GONE) {
+			pindrop_chan_pump_locked(chan);
+			mod_delayed_work(dev->wq, &chan->chain,
+					 pindrop_chain_interval(dev));
+		}
+		spin_unlock_irq(&chan->lock);
+	}
+}
+
+/* While it is reset, nobody believes what the device says. */
+static void chain_set_resetting(struct pindrop_dev *dev, bool resetting)
+{
+	struct pindrop_chan *chan;
+
+	WRITE_ONCE(dev->resetting, resetting);
+	/* Who read it before is through. */
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		spin_unlock_irq(&chan->lock);
+	}
+}
+
+/* Nothing of the device is under way: as good as new. */
+static void chain_revive(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	if (dev->gone)
+		return;
+	if (dev->cut && dev->ops->uncut)
+		dev->ops->uncut(dev->engine);
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		if (dev->devmem_lost)
+			pindrop_chan_lose_devmem_locked(chan);
+		chan->state = PINDROP_CHAN_RUN;
+		spin_unlock_irq(&chan->lock);
+	}
+	dev->cut = false;
+	dev->devmem_lost = false;
+	chain_hold(dev, false);
+}
+
+/* Nobody else has anything of it: then a cut costs nobody anything. */
+static bool chain_alone(struct pindrop_dev *dev, struct pindrop_chan *hung)
+{
+	struct pindrop_chan *chan;
+
+	if (dev->gone)
+		return true;
+	for_each_chan(chan, dev)
+		if (chan != hung && chan->state != PINDROP_CHAN_WEDGED)
+			return false;
+	return true;
+}
+
+/* K5: 0 or an error if the device is cut off now, else what reset said. */
+static int chain_try_reset(struct pindrop_dev *dev, bool locked)
+{
+	unsigned int tries = RESET_TRIES;
+	int err = -EOPNOTSUPP;
+
+	if (!dev->ops->reset || PINDROP_BROKEN(K5))
+		return err;
+	chain_trace(dev, 5, PINDROP_STEP_START);
+	while ((err = dev->ops->reset(dev->engine, locked)) == -EAGAIN) {
+		if (!--tries || READ_ONCE(dev->gone))
+			break;
+		msleep(RESET_TRY_MS);
+	}
+	return err;
+}
+
+/*
+ * K5 and K6. @hung is the channel that made it necessary, or NULL. Returns 0
+ * for proof, and the device works again unless it is gone; -EIO if it is cut
+ * off and not known to be idle; other errors if nothing was done.
+ */
+static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
+			 bool locked)
+{
+	int step = 5, err;
+	bool quiet;
+
+	chain_hold(dev, true);
+	/* What comes to its end now need not be done again. */
+	chain_poll(dev, true);
+	chain_set_resetting(dev, true);
+	err = chain_try_reset(dev, locked);
+	if ((err == -EAGAIN || err == -EOPNOTSUPP) && dev->ops->cut &&
+	    !PINDROP_BROKEN(K6) && chain_alone(dev, hung)) {
+		step = 6;
+		dev->ops->cut(dev->engine);
+		err = -EIO;
+	}
+	if (err != -EAGAIN && err != -EOPNOTSUPP) {
+		dev->cut = true;
+		dev->devmem_lost |= !err;
+	}
+	chain_set_resetting(dev, false);
+	if (err == -EAGAIN || err == -EOPNOTSUPP) {
+		chain_hold(dev, false);
+		return err;
+	}
+	quiet = chain_poll(dev, false);
+	chain_trace(dev, step, PINDROP_STEP_PROOF);
+	if (!quiet)
+		return -EIO;
+	chain_revive(dev);
+	return 0;
+}
+
+/* K8 for a channel: fail everybody once, keep what may still be touched. */
+static void chain_wedge(struct pindrop_chan *chan)
+{
+	spin_lock_irq(&chan->lock);
+	if (chan->state != PINDROP_CHAN_WEDGED)
+		trace_pindrop_kill_step(chan, 0, 8, PINDROP_STEP_START,
+					chain_count_locked(chan));
+	chan->state = PINDROP_CHAN_WEDGED;
+	pindrop_chan_fail_locked(chan);
+	if (!READ_ONCE(chan->dev->gone))
+		mod_delayed_work(chan->dev->wq, &chan->chain,
+				 msecs_to_jiffies(PINDROP_RETRY_MS));
+	spin_unlock_irq(&chan->lock);
+}
+
+static void chain_tell(struct pindrop_dev *dev)
+{
+	char state[] = "PINDROP_STATE=wedged";
+	char *envp[] = { state, NULL };
+
+	kobject_uevent_env(&dev->dev.kobj, KOBJ_CHANGE, envp);
+}
+
+/* K7 and K8 for a device that is cut off, without proof. */
+static void chain_wedge_all(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+	bool before = true;
+
+	for_each_chan(chan, dev) {
+		before &= chan->state == PINDROP_CHAN_WEDGED;
+		chain_wedge(chan);
+	}
+	if (!PINDROP_BROKEN(K7) && !dev->gone && pindrop_iommu_blocks(dev)) {
+		chain_trace(dev, 7, PINDROP_STEP_START);
+		pindrop_quarantine_unmap(dev);
+	}
+	WRITE_ONCE(dev->held, false);
+	if (before && !dev->gone)
+		return;
+	dev_crit(&dev->dev, "hangs, cut off: memory in use is kept until it is read idle\n");
+	chain_tell(dev);
+}
+
+/* K4 to K8 for a channel that hangs with the device there. */
+static void chain_escalate(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	int err;
+
+	chain_set(chan, PINDROP_CHAN_STOPPING);
+	chain_terminate(chan);
+	if (chain_quiet(chan)) {
+		chain_set(chan, PINDROP_CHAN_RUN);
+		pindrop_chain_kick(chan);
+		return;
+	}
+	err = chain_isolate(dev, chan, false);
+	if (!err)
+		return;
+	if (err == -EIO || dev->cut) {
+		chain_wedge_all(dev);
+		return;
+	}
+	chain_wedge(chan);
+	dev_crit(&dev->dev,
+		 "channel %u hangs: its memory is kept until it is read idle\n",
+		 chan->id);
+	chain_tell(dev);
+}
+
+/**
+ * pindrop_chain_interval() - how often the watchdog looks at the hardware
+ * @dev: the device
+ *
+ * Twice in a piece's time: a lost interrupt then costs half of it.
+ *
+ * Context: any.
+ * Return: jiffies.
+ */
+unsigned long pindrop_chain_interval(struct pindrop_dev *dev)
+{
+	return msecs_to_jiffies(dev->limits.piece_ms / 2) + 1;
+}
+
+/* Unless it is to run sooner. */
+static void chain_rearm_locked(struct pindrop_chan *chan)
+{
+	unsigned long again = 0;
+
+	if (chan->state == PINDROP_CHAN_WEDGED)
+		again = msecs_to_jiffies(PINDROP_RETRY_MS);
+	else if (!list_empty(&chan->issued))
+		again = pindrop_chain_interval(chan->dev);
+	if (again)
+		queue_delayed_work(chan->dev->wq, &chan->chain, again);
+}
+
+static void chain_run(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	bool hangs;
+
+	spin_lock_irq(&chan->lock);
+	chain_abort_locked(chan);
+	pindrop_chan_pump_locked(chan);
+	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan) &&
+		chan->state != PINDROP_CHAN_WEDGED;
+	chain_rearm_locked(chan);
+	spin_unlock_irq(&chan->lock);
+
+	if (hangs)
+		chain_escalate(chan);
+	else if (dev->cut && chain_all_quiet(dev))
+		chain_revive(dev); /* late, but proof */
+}
+
+/**
+ * pindrop_chain_work() - watchdog and K2 to K8 for a channel
+ * @work: pindrop_chan::chain
+ *
+ * Runs twice in a piece's time while there is one, and at once when a context
+ * was killed.
+ *
+ * Context: dev::wq, which is ordered; allocates nothing but the uevent. Takes
+ * dev::chain; whoever takes the device away waits for that, so that the
+ * engine is there although the gate is not held.
+ */
+void pindrop_chain_work(struct work_struct *work)
+{
+	struct pindrop_chan *chan = container_of(to_delayed_work(work),
+						 struct pindrop_chan, chain);
+	struct pindrop_dev *dev = chan->dev;
+
+	mutex_lock(&dev->chain);
+	if (!READ_ONCE(dev->gone) && !dev->paused)
+		chain_run(chan);
+	mutex_unlock(&dev->chain);
+}
+
+/**
+ * pindrop_chain_kick() - run the chain now
+ * @chan: the channel
+ *
+ * Context: any; does nothing when the device is gone.
+ */
+void pindrop_chain_kick(struct pindrop_chan *chan)
+{
+	int idx;
+
+	if (!pindrop_enter(chan->dev, &idx))
+		return;
+	mod_delayed_work(chan->dev->wq, &chan->chain, 0);
+	pindrop_exit(chan->dev, idx);
+}
+
+/* K2 to K4 for all: nothing new begins, what is there may end. */
+static bool chain_stop(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	chain_hold(dev, true);
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		chain_abort_locked(chan);
+		spin_unlock_irq(&chan->lock);
+	}
+	if (chain_poll(dev, false))
+		return true;
+	for_each_chan(chan, dev)
+		if (!chain_quiet(chan))
+			chain_terminate(chan);
+	return chain_all_quiet(dev);
+}
+
+/**
+ * pindrop_chain_remove() - the chain, inline, for a device that goes
+ * @dev: the device; the gate is shut, all contexts are killed
+ *
+ * When it returns, no channel is looked at any more.
+ *
+ * Context: sleeps, for twice the engine's bound and a reset at most; the
+ * parent's device lock is held.
+ */
+void pindrop_chain_remove(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	mutex_lock(&dev->chain);
+	if (!chain_stop(dev) && chain_isolate(dev, NULL, true))
+		chain_wedge_all(dev);
+	/* Before a mapping goes: what is not proved over by now never will be. */
+	for_each_chan(chan, dev)
+		chain_set(chan, PINDROP_CHAN_GONE);
+	mutex_unlock(&dev->chain);
+}
+
+/**
+ * pindrop_chain_reset() - reset a device because somebody wants it
+ * @dev: the device
+ *
+ * Context: sleeps, bounded; the caller keeps @dev, and may hold no lock.
+ * Return: 0 if it is idle and works; -EIO if it is not; -ENODEV if it is gone;
+ * -EBUSY if the bus has it, or somebody its lock; -EOPNOTSUPP.
+ */
+int pindrop_chain_reset(struct pindrop_dev *dev)
+{
+	int err = -ENODEV;
+
+	mutex_lock(&dev->chain);
+	if (!READ_ONCE(dev->gone))
+		err = dev->paused ? -EBUSY : chain_isolate(dev, NULL, false);
+	if (err == -EIO)
+		chain_wedge_all(dev);
+	mutex_unlock(&dev->chain);
+	return err == -EAGAIN ? -EBUSY : err;
+}
+
+/**
+ * pindrop_chain_wedged() - is there no channel that takes jobs
+ * @dev: the device
+ *
+ * Context: any; the answer is of the past.
+ * Return: true if all channels hang.
+ */
+bool pindrop_chain_wedged(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	for_each_chan(chan, dev)
+		if (READ_ONCE(chan->state) != PINDROP_CHAN_WEDGED)
+			return false;
+	return true;
+}
+
+/**
+ * pindrop_pause() - quiet a device that the bus is going to reset or suspend
+ * @dev: the device, registered
+ *
+ * What is on the hardware may end, within the engine's bound; then the device
+ * is cut off. Jobs that are queued, or come, wait for pindrop_unpause(), which
+ * has to follow. Registers and configuration are the caller's until then.
+ *
+ * Context: the parent's device lock is held; sleeps, for twice the engine's
+ * bound at most.
+ * Return: 0, or -EBUSY if the hardware was not proved quiet.
+ */
+int pindrop_pause(struct pindrop_dev *dev)
+{
+	bool quiet;
+
+	mutex_lock(&dev->chain);
+	dev->paused = true;
+	quiet = chain_stop(dev);
+	chain_set_resetting(dev, true);
+	dev->cut = true;
+	dev->ops->cut(dev->engine);
+	chain_set_resetting(dev, false);
+	if (!quiet)
+		quiet = chain_poll(dev, false);
+	chain_trace(dev, 6, PINDROP_STEP_PROOF);
+	chain_set_resetting(dev, true);
+	mutex_unlock(&dev->chain);
+	return quiet ? 0 : -EBUSY;
+}
+EXPORT_SYMBOL_GPL(pindrop_pause);
+
+/**
+ * pindrop_unpause() - go on after pindrop_pause()
+ * @dev: the device
+ * @idle: it answers, is still cut off as by the cut op, and was read idle
+ *
+ * Calls uncut. If the device is not idle all its jobs fail, and what they use
+ * is kept.
+ *
+ * Context: as pindrop_pause().
+ */
+void pindrop_unpause(struct pindrop_dev *dev, bool idle)
+{
+	mutex_lock(&dev->chain);
+	dev->devmem_lost = true;
+	chain_set_resetting(dev, false);
+	dev->paused = false;
+	if (dev->gone)
+		dev->held = true;
+	else if (idle && chain_poll(dev, false))
+		chain_revive(dev);
+	else
+		chain_wedge_all(dev);
+	mutex_unlock(&dev->chain);
+}
+EXPORT_SYMBOL_GPL(pindrop_unpause);
