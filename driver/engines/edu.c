@@ -62,6 +62,7 @@ MODULE_PARM_DESC(dma_bits,
  * @pdev: its PCI device
  * @regs: BAR 0
  * @pd: the core's; for the interrupt only, which comes after it
+ * @config: what its configuration was before it was let at memory
  * @piece: on the hardware, or NULL; like @phase2 under the channel's lock
  * @phase2: the piece's second DMA is still to be started
  * @stop: ... but must not be
@@ -70,6 +71,7 @@ struct edu {
 	struct pci_dev *pdev;
 	void __iomem *regs;
 	struct pindrop_dev *pd;
+	struct pci_saved_state *config;
 	struct pindrop_piece *piece;
 	bool phase2;
 	bool stop;
@@ -153,11 +155,48 @@ static void edu_cut(void *engine)
 	pci_wait_for_pending_transaction(edu->pdev);
 }
 
+static void edu_uncut(void *engine)
+{
+	struct edu *edu = engine;
+
+	pci_set_master(edu->pdev);
+}
+
+/* As probe found it, the bus master off. */
+static void edu_restore(struct edu *edu)
+{
+	pci_load_saved_state(edu->pdev, edu->config);
+	pci_restore_state(edu->pdev);
+}
+
+/*
+ * A DMA that is under way is not stopped by that: it comes to nothing behind
+ * the cut, when its time is up. What was seen of the hardware stays as it is.
+ */
+static int edu_reset(void *engine, bool locked)
+{
+	struct edu *edu = engine;
+	int err;
+
+	if (!locked && !device_trylock(&edu->pdev->dev))
+		return -EAGAIN;
+	edu_cut(edu);
+	err = __pci_reset_function_locked(edu->pdev);
+	if (!err)
+		edu_restore(edu);
+	if (!locked)
+		device_unlock(&edu->pdev->dev);
+	/* There is no such way, but it is cut off. */
+	return err ? -EIO : 0;
+}
+
 static const struct pindrop_engine_ops edu_ops = {
 	.issue = edu_issue,
 	.service = edu_service,
 	.abort = edu_abort,
+	.reset = edu_reset,
 	.cut = edu_cut,
+	.uncut = edu_uncut,
 };
 
 static irqreturn_t edu_interrupt(int irq, void *data)
@@ -320,6 +359,11 @@ static int edu_start_up(struct edu *edu)
 	err = edu_wait_idle(edu);
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "not idle\n");
+	/* Before it may access memory: that is how it comes out of a reset. */
+	pci_save_state(pdev);
+	edu->config = pci_store_saved_state(pdev);
+	if (!edu->config)
+		return -ENOMEM;
 	pci_set_master(pdev);
 	err = edu_set_mask(edu, &limits.dma_bits);
 	if (err)
@@ -376,6 +420,7 @@ err_regions:
 err_disable:
 	pci_disable_device(pdev);
 err_free:
+	kfree(edu->config);
 	kfree(edu);
 	return err;
 }
@@ -393,8 +438,98 @@ static void edu_remove(struct pci_dev *pdev)
 	pci_iounmap(pdev, edu->regs);
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);
+	kfree(edu->config);
 	kfree(edu);
 }
+
+static void edu_shutdown(struct pci_dev *pdev)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	pindrop_shutdown(edu->pd);
+}
+
+/* It is back from where it was; interrupts of before mean nothing. */
+static bool edu_comes_back(struct edu *edu)
+{
+	bool idle = !edu_wait_idle(edu);
+
+	if (idle)
+		writel(~0U, edu->regs + EDU_IRQ_ACK);
+	return idle;
+}
+
+static void edu_reset_prepare(struct pci_dev *pdev)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	pindrop_pause(edu->pd);
+}
+
+static void edu_reset_done(struct pci_dev *pdev)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	pindrop_unpause(edu->pd, edu_comes_back(edu));
+}
+
+static pci_ers_result_t edu_error_detected(struct pci_dev *pdev,
+					   pci_channel_state_t state)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	pindrop_pause(edu->pd);
+	if (state != pci_channel_io_perm_failure)
+		return PCI_ERS_RESULT_NEED_RESET;
+	pindrop_unpause(edu->pd, false);
+	return PCI_ERS_RESULT_DISCONNECT;
+}
+
+static pci_ers_result_t edu_slot_reset(struct pci_dev *pdev)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	edu_restore(edu);
+	if (edu_comes_back(edu))
+		return PCI_ERS_RESULT_RECOVERED;
+	pindrop_unpause(edu->pd, false);
+	return PCI_ERS_RESULT_DISCONNECT;
+}
+
+static void edu_resume_errors(struct pci_dev *pdev)
+{
+	struct edu *edu = pci_get_drvdata(pdev);
+
+	pindrop_unpause(edu->pd, edu_comes_back(edu));
+}
+
+static const struct pci_error_handlers edu_errors = {
+	.reset_prepare = edu_reset_prepare,
+	.reset_done = edu_reset_done,
+	.error_detected = edu_error_detected,
+	.slot_reset = edu_slot_reset,
+	.resume = edu_resume_errors,
+};
+
+static int edu_suspend(struct device *dev)
+{
+	struct edu *edu = dev_get_drvdata(dev);
+	int err = pindrop_pause(edu->pd);
+
+	if (err)
+		pindrop_unpause(edu->pd, false);
+	return err;
+}
+
+static int edu_resume(struct device *dev)
+{
+	struct edu *edu = dev_get_drvdata(dev);
+
+	pindrop_unpause(edu->pd, edu_comes_back(edu));
+	return 0;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(edu_pm, edu_suspend, edu_resume);
 
 static const struct pci_device_id edu_ids[] = {
 	{ PCI_DEVICE(EDU_VENDOR, EDU_DEVICE) },
@@ -407,6 +542,9 @@ static struct pci_driver edu_driver = {
 	.id_table = edu_ids,
 	.probe = edu_probe,
 	.remove = edu_remove,
+	.shutdown = edu_shutdown,
+	.err_handler = &edu_errors,
+	.driver.pm = pm_sleep_ptr(&edu_pm),
 };
 module_pci_driver(edu_driver);
 

@@ -13,14 +13,19 @@
  * In debugfs, pindrop_sim/DEVICE/ has
  *   log		the last accesses to memory, a line each
  *   accesses, misses, late_writes	their numbers, since the device is bound
+ *   resets	... of resets
+ *   fail_reset	1: the device cannot be reset; 2: it can, but what hangs does not
+ *		care
  *   chanN/		faults, each a number, 0 is none:
  *     delay_us		time that a piece takes besides the copying
  *     hang		1: the next piece does not end, others pass it; 2: all
- *			do not. They go on when it is 0 again
+ *			do not. They go on when it is 0 again; a channel that
+ *			is stopped or reset forgets them, and the fault
  *     error		so many pieces fail, nothing of them is copied
  *     lost_irq		so many interrupts are not raised
  *     all_ones		registers read as if the device were gone
  *     ignore_abort	what was issued runs to its end
+ *     ignore_terminate	... also if the channel is stopped
  *     lie_terminate	... but is said to have ended at once
  *     late_write_ms	what is said to have ended, by itself or by an abort,
  *			is written so much later
@@ -76,6 +81,7 @@ enum sim_fault_kind {
 	SIM_LOST_IRQ,
 	SIM_ALL_ONES,
 	SIM_IGNORE_ABORT,
+	SIM_IGNORE_TERMINATE,
 	SIM_LIE_TERMINATE,
 	SIM_LATE_WRITE_MS,
 	SIM_NR_FAULTS
@@ -83,7 +89,8 @@ enum sim_fault_kind {
 
 static const char *const sim_fault_names[SIM_NR_FAULTS] = {
 	"delay_us", "hang",	    "error",	     "lost_irq",
-	"all_ones", "ignore_abort", "lie_terminate", "late_write_ms",
+	"all_ones", "ignore_abort", "ignore_terminate", "lie_terminate",
+	"late_write_ms",
 };
 
 struct sim_chan;
@@ -166,6 +173,9 @@ struct sim_chan {
  * @pd: the core's; for the interrupt only, which comes after it
  * @bus: its way to memory
  * @devmem: its own memory
+ * @fail_reset: a fault of all of it: 1: it cannot be reset; 2: that stops
+ *	nothing
+ * @resets: how often it was reset
  * @dir: in debugfs
  * @chans: so many as the parameter says
  */
@@ -174,6 +184,8 @@ struct sim {
 	struct pindrop_dev *pd;
 	struct sim_bus bus;
 	void *devmem;
+	u32 fail_reset;
+	u32 resets;
 	struct dentry *dir;
 	struct sim_chan chans[];
 };
@@ -467,16 +479,80 @@ static void sim_cut(void *engine)
 	struct sim *sim = engine;
 	unsigned int i;
 
-	pindrop_sim_bus_cut(&sim->bus);
+	pindrop_sim_bus_set_cut(&sim->bus, true);
 	for (i = 0; i < channels; i++)
 		queue_work(sim_wq, &sim->chans[i].work);
+}
+
+static void sim_uncut(void *engine)
+{
+	struct sim *sim = engine;
+
+	pindrop_sim_bus_set_cut(&sim->bus, false);
+}
+
+/* Of what is being copied the end is waited for. It cures what hangs. */
+static void sim_stop_locked(struct sim_chan *chan, bool lies)
+{
+	struct sim_slot *slot, *next;
+
+	WRITE_ONCE(chan->faults[SIM_HANG].value, 0);
+	list_for_each_entry_safe(slot, next, &chan->fifo, node) {
+		if (slot->over || slot->busy)
+			continue;
+		if (lies && !slot->lied && !slot->ended)
+			sim_lie_locked(chan, slot);
+		if (lies)
+			continue;
+		kvfree(slot->data);
+		slot->data = NULL;
+		sim_slot_end_locked(chan, slot, -ECANCELED);
+	}
+}
+
+static void sim_terminate(void *engine, unsigned int id)
+{
+	struct sim *sim = engine;
+	struct sim_chan *chan = &sim->chans[id];
+
+	if (sim_fault(chan, SIM_IGNORE_TERMINATE))
+		return;
+	spin_lock_irq(&chan->lock);
+	sim_stop_locked(chan, sim_fault(chan, SIM_LIE_TERMINATE) ||
+				      sim_fault(chan, SIM_LATE_WRITE_MS));
+	spin_unlock_irq(&chan->lock);
+	queue_work(sim_wq, &chan->work);
+	flush_work(&chan->work);
+}
+
+static int sim_reset(void *engine, bool locked)
+{
+	struct sim *sim = engine;
+	struct sim_chan *chan;
+	unsigned int i;
+
+	if (READ_ONCE(sim->fail_reset) == 1)
+		return -EOPNOTSUPP;
+	sim_cut(sim);
+	sim->resets++;
+	for (i = 0; i < channels && !READ_ONCE(sim->fail_reset); i++) {
+		chan = &sim->chans[i];
+		spin_lock_irq(&chan->lock);
+		sim_stop_locked(chan, false);
+		spin_unlock_irq(&chan->lock);
+		flush_work(&chan->work);
+	}
+	return READ_ONCE(sim->fail_reset) ? -EIO : 0;
 }
 
 static const struct pindrop_engine_ops sim_ops = {
 	.issue = sim_issue,
 	.service = sim_service,
 	.abort = sim_abort,
+	.terminate = sim_terminate,
+	.reset = sim_reset,
 	.cut = sim_cut,
+	.uncut = sim_uncut,
 };
 
 static int sim_fault_get(void *data, u64 *value)
@@ -520,6 +596,8 @@ static void sim_debugfs_add(struct sim *sim)
 
 	sim->dir = debugfs_create_dir(dev_name(sim->dev), sim_debugfs);
 	pindrop_sim_bus_debugfs(&sim->bus, sim->dir);
+	debugfs_create_u32("fail_reset", 0600, sim->dir, &sim->fail_reset);
+	debugfs_create_u32("resets", 0400, sim->dir, &sim->resets);
 	for (i = 0; i < channels; i++) {
 		snprintf(name, sizeof(name), "chan%u", i);
 		dir = debugfs_create_dir(name, sim->dir);
@@ -577,7 +655,7 @@ static void sim_destroy(void *data)
 	if (sim->pd)
 		pindrop_unregister(sim->pd);
 	debugfs_remove_recursive(sim->dir);
-	pindrop_sim_bus_cut(&sim->bus);
+	pindrop_sim_bus_set_cut(&sim->bus, true);
 	for (i = 0; i < channels && sim->chans[i].sim; i++)
 		sim_chan_fini(&sim->chans[i]);
 	if (sim->pd)
@@ -642,9 +720,40 @@ static int sim_probe(struct platform_device *pdev)
 	return sim_register(sim);
 }
 
+static struct sim *sim_of(struct device *dev)
+{
+	return container_of(dev_get_drvdata(dev), struct sim, bus);
+}
+
+static void sim_shutdown(struct platform_device *pdev)
+{
+	pindrop_shutdown(sim_of(&pdev->dev)->pd);
+}
+
+static int sim_suspend(struct device *dev)
+{
+	struct sim *sim = sim_of(dev);
+	int err = pindrop_pause(sim->pd);
+
+	if (err)
+		pindrop_unpause(sim->pd, false);
+	return err;
+}
+
+/* What hangs is as idle as it was. */
+static int sim_resume(struct device *dev)
+{
+	pindrop_unpause(sim_of(dev)->pd, true);
+	return 0;
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(sim_pm, sim_suspend, sim_resume);
+
 static struct platform_driver sim_driver = {
 	.driver.name = SIM_NAME,
+	.driver.pm = pm_sleep_ptr(&sim_pm),
 	.probe = sim_probe,
+	.shutdown = sim_shutdown,
 };
 
 static void sim_remove_devices(unsigned int count)

@@ -259,15 +259,16 @@ void pindrop_sim_bus_fini(struct sim_bus *bus)
 }
 
 /**
- * pindrop_sim_bus_cut() - nothing reaches memory any more
+ * pindrop_sim_bus_set_cut() - let nothing reach memory any more, or again
  * @bus: the bus
+ * @cut: nothing
  *
- * Context: process context; no access is under way when it returns.
+ * Context: any with interrupts on; waits for an access under way.
  */
-void pindrop_sim_bus_cut(struct sim_bus *bus)
+void pindrop_sim_bus_set_cut(struct sim_bus *bus, bool cut)
 {
 	write_lock_irq(&bus->lock);
-	WRITE_ONCE(bus->cut, true);
+	WRITE_ONCE(bus->cut, cut);
 	write_unlock_irq(&bus->lock);
 }
 

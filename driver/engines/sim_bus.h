@@ -44,7 +44,7 @@ int pindrop_sim_bus_init(struct sim_bus *bus, struct device *dev,
 			 unsigned int id, bool translates);
 void pindrop_sim_bus_fini(struct sim_bus *bus);
 void pindrop_sim_bus_debugfs(struct sim_bus *bus, struct dentry *dir);
-void pindrop_sim_bus_cut(struct sim_bus *bus);
+void pindrop_sim_bus_set_cut(struct sim_bus *bus, bool cut);
 void pindrop_sim_bus_read(struct sim_bus *bus, unsigned int chan, u64 at,
 			  void *data, u32 len, bool late);
 void pindrop_sim_bus_write(struct sim_bus *bus, unsigned int chan, u64 at,
