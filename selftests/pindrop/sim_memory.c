@@ -518,6 +518,7 @@ TEST_F(removal, in_the_middle_of_copies)
 		MUST(sim_set_all(&self->env, "delay_us", 5000));
 		/* Then nothing but the cut ends them in time. */
 		MUST(sim_set_all(&self->env, "ignore_abort", i % 2));
+		MUST(sim_incurable(&self->env));
 		if (i == 3)
 			MUST(sim_set_all(&self->env, "delay_us", 280000));
 		pd_post(self->flag, 0);

@@ -12,11 +12,12 @@
 
 #define DEBUGFS "/sys/kernel/debug/pindrop_sim"
 #define PARAMETERS "/sys/module/pindrop_sim/parameters"
-#define TRACE "/sys/kernel/tracing/instances/pindrop_test"
+#define TRACING "/sys/kernel/tracing"
+#define TRACE TRACING "/instances/pindrop_test"
 
 static const char *const faults[] = {
 	"hang",		"error",	 "lost_irq",	  "all_ones",
-	"ignore_abort", "lie_terminate", "late_write_ms",
+	"ignore_abort", "lie_terminate", "late_write_ms", "ignore_terminate",
 };
 
 int sim_write_file(const char *path, const char *text)
@@ -113,11 +114,32 @@ int sim_set_all(const struct pd_env *env, const char *fault, long long value)
 	return err;
 }
 
+/* 0: none, 1: it cannot be reset, 2: that does not help. */
+int sim_fail_reset(const struct pd_env *env, int how)
+{
+	char path[256], text[32];
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/fail_reset",
+		 env->info.out_device);
+	snprintf(text, sizeof(text), "%d", how);
+	return sim_write_file(path, text);
+}
+
+/* What hangs does so until it is let go: the driver has no remedy. */
+int sim_incurable(const struct pd_env *env)
+{
+	int err = sim_fail_reset(env, 1);
+
+	return err ? err : sim_set_all(env, "ignore_terminate", 1);
+}
+
 int sim_reset(const struct pd_env *env, long long delay_us)
 {
 	unsigned int i;
-	int err = sim_set_all(env, "delay_us", delay_us);
+	int err = sim_fail_reset(env, 0);
 
+	if (!err)
+		err = sim_set_all(env, "delay_us", delay_us);
 	for (i = 0; !err && i < ARRAY_LEN(faults); i++)
 		err = sim_set_all(env, faults[i], 0);
 	return err;
@@ -173,11 +195,12 @@ int sim_trace_start(void)
 	int err;
 
 	rmdir(TRACE);
-	if (mkdir(TRACE, 0700))
-		return -errno;
-	err = sim_write_file(TRACE "/trace_clock", "mono");
+	/* An instance has it from the first one, and cannot set it. */
+	err = sim_write_file(TRACING "/options/record-cmd", "0");
+	if (!err && mkdir(TRACE, 0700))
+		err = -errno;
 	if (!err)
-		err = sim_write_file(TRACE "/options/record-cmd", "0");
+		err = sim_write_file(TRACE "/trace_clock", "mono");
 	if (!err)
 		err = sim_write_file(TRACE "/events/pindrop/pindrop_dma_map/enable",
 				     "1");
