@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hardware that hangs and can be made to stop: by stopping the channel, by a
+ * reset, or not at all until the device has gone and come back. Who hung pays,
+ * the others' jobs are done again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "sim_utils.h"
+
+/* The rest is for a slow guest. */
+#define SLACK_MS 1000
+#define QUARANTINE "/sys/class/pindrop/quarantine"
+
+FIXTURE(recovery)
+{
+	struct pd_env env;
+	char driver[PATH_MAX];
+	char reset[128];
+	long long resets;
+	int fd, other;
+	size_t piece;
+	long piece_ms;
+	struct pd_buf src, dst, from, to;
+	unsigned int *flag;
+};
+
+FIXTURE_SETUP(recovery)
+{
+	char link[128];
+
+	SIM_SETUP(&self->env);
+	snprintf(link, sizeof(link), "%s/device/driver", self->env.sysfs);
+	ASSERT_NE(NULL, realpath(link, self->driver));
+	snprintf(self->reset, sizeof(self->reset), "%s/reset", self->env.sysfs);
+	self->resets = sim_count(&self->env, "resets");
+	self->piece = self->env.info.out_max_piece;
+	self->piece_ms = self->env.info.out_piece_ms;
+	self->flag = pd_shared_page();
+	ASSERT_NE(NULL, self->flag);
+	self->fd = pd_open(&self->env);
+	self->other = pd_open(&self->env);
+	ASSERT_LE(0, self->fd);
+	ASSERT_LE(0, self->other);
+	MUST(pd_create(self->fd, 8 * self->piece, &self->src));
+	MUST(pd_create(self->fd, 8 * self->piece, &self->dst));
+	MUST(pd_create(self->other, 4 * self->piece, &self->from));
+	MUST(pd_create(self->other, 4 * self->piece, &self->to));
+	pd_fill(self->src.map, self->src.len, 1);
+	pd_fill(self->from.map, self->from.len, 2);
+}
+
+FIXTURE_TEARDOWN(recovery)
+{
+	/* First: what hangs would be left over. */
+	EXPECT_EQ(0, sim_reset(&self->env, 0));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
+	pd_unmap(&self->src);
+	pd_unmap(&self->dst);
+	pd_unmap(&self->from);
+	pd_unmap(&self->to);
+	close(self->fd);
+	close(self->other);
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BYTES, 0, SLACK_MS));
+	SIM_TEARDOWN(&self->env);
+}
+
+#define SET(fault, value) MUST(sim_set(&self->env, 0, fault, value))
+
+static __u64 start_on(int fd, unsigned int chan, const struct pd_buf *src,
+		      const struct pd_buf *dst, size_t len)
+{
+	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
+	struct pindrop_submit sub;
+
+	return pd_submit_on(fd, chan, &job, 1, &sub) ? 0 : sub.out_last;
+}
+
+#define RESETS() (sim_count(&self->env, "resets") - self->resets)
+
+#define START(pieces) \
+	start_on(self->fd, 0, &self->src, &self->dst, (pieces) * self->piece)
+#define OTHER(chan) \
+	start_on(self->other, chan, &self->from, &self->to, self->to.len)
+
+static int result(int fd, __u64 ticket)
+{
+	struct pindrop_wait wait;
+	int err = pd_wait(fd, ticket, 30000, &wait);
+
+	return err ? err : wait.out_result;
+}
+
+/* A hang is noticed at the second look after the piece's time, and mended. */
+#define HANG_MS (3 * self->piece_ms + SLACK_MS)
+
+/* Lines of the file that name the device, and the bytes in them. */
+static int quarantined(const char *device, long long *bytes)
+{
+	FILE *f = fopen(QUARANTINE, "re");
+	unsigned long long n, seconds;
+	unsigned int uid;
+	char name[64];
+	int lines = 0, pid;
+
+	*bytes = 0;
+	if (!f)
+		return -errno;
+	while (fscanf(f, "%63s %llu %llu %d %u\n", name, &n, &seconds, &pid,
+		      &uid) == 5) {
+		if (strcmp(name, device) || pid != getpid() || uid)
+			continue;
+		lines++;
+		*bytes += n;
+	}
+	fclose(f);
+	return lines;
+}
+
+/* K4: what the channel had besides is done again; nobody else is touched. */
+TEST_F(recovery, by_stopping_the_channel)
+{
+	__u64 begin = pd_now_ns(), mine, theirs;
+
+	SET("hang", 2);
+	mine = START(1);
+	ASSERT_EQ(1, mine);
+	theirs = OTHER(0);
+	ASSERT_EQ(1, theirs);
+	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_GT(HANG_MS, pd_ms_since(begin));
+	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
+	EXPECT_EQ(0, RESETS());
+	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
+	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_DONE));
+	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
+	EXPECT_EQ(0, result(self->fd, START(8)));
+	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
+}
+
+/* K5: so are those on the other channels. */
+TEST_F(recovery, by_a_reset)
+{
+	const unsigned int channels = self->env.info.out_channels;
+	__u64 begin = pd_now_ns(), mine, last = 0;
+	unsigned int chan;
+
+	MUST(sim_set_all(&self->env, "ignore_terminate", 1));
+	SET("hang", 2);
+	mine = START(1);
+	ASSERT_EQ(1, mine);
+	/* One behind it, and several that are at work when the reset comes. */
+	MUST(sim_set_all(&self->env, "delay_us", 20000));
+	for (chan = 0; chan < channels; chan++) {
+		last = OTHER(chan);
+		ASSERT_EQ(chan + 1, last);
+	}
+	while (!result(self->other, last) && pd_ms_since(begin) < HANG_MS) {
+		struct pindrop_wait wait;
+
+		if (!pd_wait(self->fd, mine, 0, &wait))
+			break;
+		last = OTHER(1);
+	}
+	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_GT(HANG_MS, pd_ms_since(begin));
+	EXPECT_EQ(0, result(self->other, last));
+	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
+	EXPECT_EQ(1, RESETS());
+	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
+	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
+	MUST(sim_set_all(&self->env, "delay_us", 0));
+	EXPECT_EQ(0, result(self->fd, START(8)));
+	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
+}
+
+/* It is noticed by a death: the same chain, and over in its time. */
+TEST_F(recovery, in_a_death)
+{
+	struct pd_buf src, dst;
+	__u64 begin, theirs;
+	pid_t pid;
+	int fd;
+
+	MUST(sim_set_all(&self->env, "ignore_terminate", 1));
+	fd = pd_open(&self->env);
+	ASSERT_LE(0, fd);
+	SET("hang", 2);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		CHILD(!pd_create(fd, self->piece, &src));
+		CHILD(!pd_create(fd, self->piece, &dst));
+		CHILD(start_on(fd, 0, &src, &dst, self->piece) == 1);
+		pd_post(self->flag, 1);
+		for (;;)
+			pause();
+	}
+	close(fd);
+	ASSERT_TRUE(pd_await(self->flag, 1));
+	theirs = OTHER(0);
+	begin = pd_now_ns();
+	kill(pid, SIGKILL);
+	EXPECT_EQ(-SIGKILL, pd_join(pid));
+	EXPECT_GT(1500, pd_ms_since(begin));
+	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0, SLACK_MS));
+	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
+	EXPECT_EQ(1, RESETS());
+}
+
+/* A reset that does not help ends it for everybody, once each. */
+TEST_F(recovery, that_fails_is_told_to_all)
+{
+	const long long bytes = self->src.len + self->dst.len;
+	long long listed;
+	__u64 mine, theirs;
+
+	MUST(sim_set_all(&self->env, "ignore_terminate", 1));
+	MUST(sim_set_all(&self->env, "delay_us", 280000));
+	MUST(sim_fail_reset(&self->env, 2));
+	SET("hang", 2);
+	mine = START(1);
+	ASSERT_EQ(1, mine);
+	theirs = OTHER(1);
+	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_EQ(-EIO, result(self->other, theirs));
+	EXPECT_EQ(2, pd_grown(&self->env, PD_JOBS_FAILED));
+	EXPECT_EQ(bytes, pd_count(&self->env, PD_QUARANTINED));
+	EXPECT_EQ(2, quarantined(self->env.info.out_device, &listed));
+	EXPECT_EQ(bytes, listed);
+	/* Nobody gets anything of it. */
+	EXPECT_EQ(-EIO, pd_open(&self->env));
+	EXPECT_EQ(0, OTHER(1));
+	EXPECT_EQ(0, OTHER(0));
+	/* It is asked for proof again, and then it works. */
+	MUST(sim_reset(&self->env, 0));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
+	pd_sleep_ms(50);
+	EXPECT_EQ(0, result(self->other, OTHER(1)));
+	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
+	EXPECT_EQ(0, quarantined(self->env.info.out_device, &listed));
+	EXPECT_EQ(2, pd_grown(&self->env, PD_JOBS_FAILED));
+}
+
+/* What hangs for ever is mended by hand, and others' work goes on. */
+TEST_F(recovery, at_the_administrators_wish)
+{
+	__u64 mine, theirs;
+
+	FAILS(EINVAL, sim_write_file(self->reset, "0"));
+	FAILS(EINVAL, sim_write_file(self->reset, "x"));
+	MUST(sim_incurable(&self->env));
+	FAILS(EOPNOTSUPP, sim_write_file(self->reset, "1"));
+	SET("hang", 1);
+	mine = START(1);
+	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_LT(0, pd_count(&self->env, PD_QUARANTINED));
+	MUST(sim_fail_reset(&self->env, 0));
+	MUST(sim_set(&self->env, 1, "delay_us", 50000));
+	theirs = OTHER(1);
+	MUST(sim_write_file(self->reset, "1"));
+	EXPECT_EQ(1, RESETS());
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
+	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
+	EXPECT_EQ(0, result(self->fd, START(8)));
+	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
+	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
+}
+
+/* P5: a reset takes what the device had stored, and its tenant is told. */
+TEST_F(recovery, loses_the_devices_memory_and_says_so)
+{
+	const size_t len = 4096;
+	struct pindrop_job_desc in = pd_copy(&self->src, 0, &self->dst, 0, len);
+	struct pindrop_job_desc out = in;
+
+	in.dst = PINDROP_DEVMEM;
+	out.src = PINDROP_DEVMEM;
+	EXPECT_EQ(0, pd_run(self->fd, &in, 1));
+	EXPECT_EQ(0, pd_run(self->fd, &out, 1));
+	EXPECT_EQ(-1, pd_wrong(self->dst.map, len, 1));
+	MUST(sim_write_file(self->reset, "1"));
+	FAILS(EIO, pd_submit(self->fd, &out, 1, NULL));
+	EXPECT_EQ(0, pd_run(self->fd, &out, 1));
+	EXPECT_EQ(-1, pd_nonzero(self->dst.map, len));
+	EXPECT_EQ(0, pd_run(self->fd, &in, 1));
+	EXPECT_EQ(0, pd_run(self->fd, &out, 1));
+	EXPECT_EQ(-1, pd_wrong(self->dst.map, len, 1));
+	/* A neighbour has lost nothing, and is told nothing. */
+	MUST(sim_write_file(self->reset, "1"));
+	EXPECT_EQ(0, result(self->other, OTHER(0)));
+}
+
+static int tell_driver(const char *driver, const char *file, const char *name)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/%s", driver, file);
+	return sim_write_file(path, name);
+}
+
+/* P1: it goes as it hangs; its memory is kept until it has come back idle. */
+TEST_F(recovery, is_left_to_the_next_driver)
+{
+	const char *device = self->env.info.out_device;
+	const long long bytes = 2 * self->piece;
+	struct pd_buf src, dst;
+	long long listed;
+	__u64 begin;
+	int fd;
+
+	fd = pd_open(&self->env);
+	ASSERT_LE(0, fd);
+	MUST(pd_alloc(fd, self->piece, 0, &src));
+	MUST(pd_alloc(fd, self->piece, 0, &dst));
+	MUST(sim_incurable(&self->env));
+	SET("hang", 2);
+	ASSERT_EQ(1, start_on(fd, 0, &src, &dst, self->piece));
+	EXPECT_EQ(-EIO, result(fd, 1));
+	begin = pd_now_ns();
+	MUST(tell_driver(self->driver, "unbind", device));
+	EXPECT_GT(HANG_MS, pd_ms_since(begin));
+	close(fd);
+	/* Nobody holds the old node any more, but for the quarantine. */
+	close(self->fd);
+	close(self->other);
+	pd_unmap(&self->src);
+	pd_unmap(&self->dst);
+	pd_unmap(&self->from);
+	pd_unmap(&self->to);
+	pd_sleep_ms(50);
+	EXPECT_EQ(2, quarantined(device, &listed));
+	EXPECT_EQ(bytes, listed);
+	MUST(tell_driver(self->driver, "bind", device));
+	EXPECT_EQ(0, quarantined(device, &listed));
+	/* Its number was taken: the first one again, for those who come. */
+	pd_sleep_ms(100);
+	MUST(tell_driver(self->driver, "unbind", device));
+	pd_sleep_ms(50);
+	MUST(tell_driver(self->driver, "bind", device));
+	begin = pd_now_ns();
+	while (access(self->env.path, F_OK) && pd_ms_since(begin) < SLACK_MS)
+		pd_sleep_ms(5);
+	self->fd = pd_open(&self->env);
+	self->other = pd_open(&self->env);
+	EXPECT_LE(0, self->fd);
+	EXPECT_LE(0, self->other);
+}
+
+/* Jobs outlive a suspend; a device that hangs does not let it happen. */
+TEST_F(recovery, of_what_was_suspended)
+{
+	__u64 mine;
+
+	if (access("/sys/power/pm_test", W_OK))
+		SKIP(return, "no /sys/power/pm_test");
+	MUST(sim_write_file("/sys/power/pm_test", "devices"));
+	MUST(sim_set_all(&self->env, "delay_us", 50000));
+	mine = START(8);
+	ASSERT_EQ(1, mine);
+	EXPECT_EQ(0, sim_write_file("/sys/power/state", "freeze"));
+	EXPECT_EQ(0, result(self->fd, mine));
+	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
+	MUST(sim_set_all(&self->env, "delay_us", 0));
+	MUST(sim_incurable(&self->env));
+	SET("hang", 1);
+	mine = START(1);
+	EXPECT_EQ(-EIO, result(self->fd, mine));
+	FAILS(EBUSY, sim_write_file("/sys/power/state", "freeze"));
+	MUST(sim_write_file("/sys/power/pm_test", "none"));
+	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
+}
+
+TEST_HARNESS_MAIN
