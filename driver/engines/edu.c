@@ -86,11 +86,22 @@ static void edu_start(struct edu *edu, u64 src, u64 dst, u32 len, u32 cmd)
 	writeq(cmd | EDU_CMD_RUN, edu->regs + EDU_DMA_CMD);
 }
 
+static bool edu_answers(struct edu *edu)
+{
+	u32 id = readl(edu->regs + EDU_ID);
+
+	return id != ~0U && (id & EDU_ID_MASK) == EDU_ID_VALUE;
+}
+
+/*
+ * Where nothing answers real buses read as all-ones, emulated ones as zeroes,
+ * which look idle: it has to be the card that says so.
+ */
 static int edu_idle(struct edu *edu)
 {
 	u64 cmd = readq(edu->regs + EDU_DMA_CMD);
 
-	if (cmd == ~0ULL)
+	if (!edu_answers(edu))
 		return -ENODEV;
 	return !(cmd & EDU_CMD_RUN);
 }
@@ -350,11 +361,11 @@ static int edu_start_up(struct edu *edu)
 		.devmem = EDU_USER_LEN,
 	};
 	struct pci_dev *pdev = edu->pdev;
-	u32 id = readl(edu->regs + EDU_ID);
 	int err;
 
-	if (id == ~0U || (id & EDU_ID_MASK) != EDU_ID_VALUE)
-		return dev_err_probe(&pdev->dev, -ENODEV, "id %#x\n", id);
+	if (!edu_answers(edu))
+		return dev_err_probe(&pdev->dev, -ENODEV, "no edu: id %#x\n",
+				     readl(edu->regs + EDU_ID));
 	/* What an earlier driver left behind may not see the bus open. */
 	err = edu_wait_idle(edu);
 	if (err)
