@@ -275,7 +275,7 @@ static void buf_free(struct kref *ref)
 		atomic64_sub(buf->bytes, &buf->user->bytes);
 	pindrop_user_put(buf->user);
 	/* Without job references jobs still read these; only the pages go. */
-	if (!PINDROP_BROKEN(jobref)) {
+	if (!PINDROP_NO_JOBREF) {
 		sg_free_table(&buf->sgt);
 		kfree_rcu(buf, rcu);
 	}
@@ -475,6 +475,8 @@ int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle)
 	if (!buf)
 		return -ENOENT;
 	count_handles(ctx, -1);
+	if (PINDROP_BROKEN(I3))
+		buf_unmap_dma(buf);
 	pindrop_buf_put(buf);
 	return 0;
 }

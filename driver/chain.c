@@ -380,6 +380,8 @@ static void chain_escalate(struct pindrop_chan *chan)
 	struct pindrop_dev *dev = chan->dev;
 	int err;
 
+	if (PINDROP_BROKEN(I2))
+		pindrop_chan_prove(chan);
 	chain_set(chan, PINDROP_CHAN_STOPPING);
 	chain_terminate(chan);
 	if (chain_quiet(chan)) {

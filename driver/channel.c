@@ -496,8 +496,8 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 
 	spin_lock_irq(&chan->lock);
 	spin_lock(&ctx->lock);
-	/* Pairs with the end of the context: see pindrop_ctx_kill(). */
-	err = pindrop_ctx_dead_errno(ctx);
+	/* I4. Pairs with the end of the context: see pindrop_ctx_kill(). */
+	err = PINDROP_BROKEN(I4) ? 0 : pindrop_ctx_dead_errno(ctx);
 	if (!err && chan->state == PINDROP_CHAN_WEDGED)
 		err = -EIO;
 	if (!err && ctx->live + count > PINDROP_MAX_QUEUED)
@@ -550,6 +550,8 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	spin_lock_irq(&chan->lock);
 	trace_pindrop_kill_step(chan, ctx->id, 0, PINDROP_STEP_START, 0);
 	list_for_each_entry_safe(job, next, &queue->jobs, node) {
+		if (PINDROP_BROKEN(K1))
+			break;
 		count++;
 		if (!job->error)
 			job->error = error;
@@ -561,6 +563,14 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			piece_end(chan, piece, error);
 	trace_pindrop_kill_step(chan, ctx->id, 1, PINDROP_STEP_START, count);
 	spin_unlock_irq(&chan->lock);
+}
+
+static void chan_end_issued_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece, *next;
+
+	list_for_each_entry_safe(piece, next, &chan->issued, node)
+		piece_end(chan, piece, -EIO);
 }
 
 /**
@@ -593,6 +603,8 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 	}
 	list_for_each_entry_safe(piece, next_piece, &chan->replay, node)
 		piece_end(chan, piece, -EIO);
+	if (PINDROP_BROKEN(K8))
+		chan_end_issued_locked(chan);
 	list_for_each_entry(piece, &chan->issued, node)
 		if (piece->job->state == PINDROP_JOB_QUEUED)
 			pindrop_job_lose(piece->job);
@@ -606,10 +618,7 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
  */
 void pindrop_chan_prove(struct pindrop_chan *chan)
 {
-	struct pindrop_piece *piece, *next;
-
 	spin_lock_irq(&chan->lock);
-	list_for_each_entry_safe(piece, next, &chan->issued, node)
-		piece_end(chan, piece, -EIO);
+	chan_end_issued_locked(chan);
 	spin_unlock_irq(&chan->lock);
 }

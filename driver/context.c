@@ -5,6 +5,7 @@
  */
 #include "pindrop.h"
 
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/huge_mm.h>
 #include <linux/pid.h>
@@ -401,13 +402,21 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 		return deadline;
 	}
 	ctx->reason = reason;
-	ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
+	if (!PINDROP_BROKEN(K0))
+		ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
 	spin_unlock_irq(&ctx->lock);
 	trace_pindrop_ctx_kill(ctx);
 
 	for (i = 0; i < dev->limits.channels; i++)
 		pindrop_chan_cancel(&dev->chans[i], ctx,
 				    pindrop_ctx_cancel_errno(ctx));
+	if (PINDROP_BROKEN(K0)) {
+		/* Too late, and so that it matters. */
+		msleep(20);
+		spin_lock_irq(&ctx->lock);
+		ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
+		spin_unlock_irq(&ctx->lock);
+	}
 	/* Pairs with pindrop_buf_publish(): we find its handle, or it our state. */
 	smp_mb();
 	pindrop_buf_drop_all(ctx);

@@ -236,8 +236,10 @@ static void dev_quiesce(struct pindrop_dev *dev)
 	struct pindrop_ctx *ctx;
 
 	/* K0 for all. Pairs with the read in pindrop_enter(). */
-	WRITE_ONCE(dev->gone, true);
-	synchronize_srcu(&dev->gate);
+	if (!PINDROP_BROKEN(K0)) {
+		WRITE_ONCE(dev->gone, true);
+		synchronize_srcu(&dev->gate);
+	}
 
 	mutex_lock(&dev->lock);
 	list_for_each_entry(ctx, &dev->ctxs, dev_node) {
@@ -249,6 +251,8 @@ static void dev_quiesce(struct pindrop_dev *dev)
 		pindrop_ctx_kill(ctx, PINDROP_REASON_REMOVE);
 	}
 	mutex_unlock(&dev->lock);
+	if (PINDROP_BROKEN(K0))
+		WRITE_ONCE(dev->gone, true);
 
 	pindrop_chain_remove(dev);
 }

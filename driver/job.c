@@ -54,7 +54,7 @@ static struct pindrop_job *job_create(struct pindrop_ctx *ctx,
  */
 void pindrop_job_drop_bufs(struct pindrop_job *job)
 {
-	if (PINDROP_BROKEN(jobref))
+	if (PINDROP_NO_JOBREF)
 		return;
 	if (job->src.buf)
 		pindrop_buf_put(job->src.buf);
@@ -95,7 +95,7 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 		return -ERANGE;
 	}
 	pindrop_buf_seek(cur, buf, offset);
-	if (PINDROP_BROKEN(jobref))
+	if (PINDROP_NO_JOBREF)
 		pindrop_buf_put(buf);
 	return 0;
 }
@@ -237,7 +237,11 @@ int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args)
 			  &args->out_error_index);
 	if (!err) {
 		err = -ENODEV;
-		if (pindrop_enter(ctx->dev, &idx)) {
+		if (PINDROP_BROKEN(I4)) {
+			err = pindrop_chan_submit(chan, ctx, &jobs, args->count,
+						  &args->out_first,
+						  &args->out_last);
+		} else if (pindrop_enter(ctx->dev, &idx)) {
 			err = pindrop_chan_submit(chan, ctx, &jobs,
 						  args->count,
 						  &args->out_first,

@@ -53,6 +53,7 @@
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
 #define PINDROP_BROKEN(name) __is_defined(PINDROP_BREAK_##name)
+#define PINDROP_NO_JOBREF (PINDROP_BROKEN(I1) || PINDROP_BROKEN(jobref))
 
 #define PINDROP_MAX_JOBS 1024 /* of one SUBMIT */
 #define PINDROP_MAX_QUEUED 4096 /* unfinished jobs of a context */
