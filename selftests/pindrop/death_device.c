@@ -4,10 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
@@ -24,6 +28,14 @@ FIXTURE(removal)
 	const volatile struct pindrop_window *window;
 	bool bound;
 	unsigned int *flag;
+};
+
+struct submitter {
+	int fd;
+	const struct pd_buf *src, *dst;
+	struct pindrop_job_desc *jobs;
+	__u64 last;
+	int error;
 };
 
 static int write_name(const char *dir, const char *file, const char *name)
@@ -227,6 +239,112 @@ TEST_F(removal, does_not_shorten_a_death)
 	EXPECT_EQ(1, window->ticket);
 	EXPECT_EQ(0, pd_join(remover));
 	munmap((void *)window, PINDROP_WINDOW_SIZE);
+}
+
+/* All that can be done while the device goes, as often as possible. */
+static void *submit_on_and_on(void *data)
+{
+	static struct pindrop_job_desc jobs[1024];
+	struct submitter *s = data;
+	struct pindrop_submit sub;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_LEN(jobs); i++)
+		jobs[i] = pd_copy(s->src, 0, s->dst, 0, 1);
+	do {
+		err = pd_submit(s->fd, jobs, ARRAY_LEN(jobs), &sub);
+		if (!err)
+			s->last = sub.out_last;
+	} while (!err || err == -EDQUOT);
+	s->error = err;
+	return NULL;
+}
+
+/* K0: each job that was taken has an end, though it came with the removal. */
+TEST_F(removal, cuts_submission_off)
+{
+	struct submitter s = {
+		.fd = self->fd, .src = &self->src, .dst = &self->dst,
+	};
+	struct pindrop_wait wait;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_on_and_on, &s));
+	while (self->window->submitted < 4096)
+		pd_sleep_ms(1);
+	MUST(UNBIND());
+	self->bound = false;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(-ENODEV, s.error);
+	MUST(pd_wait(self->fd, s.last, BOUND_MS, &wait));
+	EXPECT_EQ(s.last, self->window->jobs_done +
+				  self->window->jobs_cancelled);
+}
+
+/* A page that is not there until somebody says what is in it. */
+static void *slow_page(size_t page, int *uffd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg;
+	void *mem;
+
+	*uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (*uffd < 0 || ioctl(*uffd, UFFDIO_API, &api))
+		return NULL;
+	mem = mmap(NULL, page, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg = (struct uffdio_register){
+		.range = { .start = (unsigned long)mem, .len = page },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	return ioctl(*uffd, UFFDIO_REGISTER, &reg) ? NULL : mem;
+}
+
+static void *submit_slowly(void *data)
+{
+	struct submitter *s = data;
+
+	s->error = pd_submit(s->fd, s->jobs, 1, NULL);
+	return NULL;
+}
+
+/*
+ * I4: who has been let in and reads his jobs from slow memory does not hold the
+ * removal up, and gets nothing in after it.
+ */
+TEST_F(removal, does_not_wait_for_slow_memory)
+{
+	struct pindrop_job_desc nop = pd_nop(0);
+	struct uffdio_copy copy = { .len = self->env.page };
+	struct submitter s = { .fd = self->fd };
+	void *page = malloc(self->env.page);
+	struct uffd_msg msg;
+	pthread_t thread;
+	__u64 begin;
+	int uffd;
+
+	ASSERT_NE(NULL, page);
+	memcpy(page, &nop, sizeof(nop));
+	s.jobs = slow_page(self->env.page, &uffd);
+	ASSERT_NE(NULL, s.jobs);
+	/* Binding is over. */
+	EXPECT_EQ(0, pd_run(self->fd, &nop, 1));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_slowly, &s));
+	ASSERT_EQ(sizeof(msg), read(uffd, &msg, sizeof(msg)));
+	begin = pd_now_ns();
+	MUST(UNBIND());
+	self->bound = false;
+	EXPECT_GT(BOUND_MS, pd_ms_since(begin));
+	copy.dst = (unsigned long)s.jobs;
+	copy.src = (unsigned long)page;
+	EXPECT_EQ(0, ioctl(uffd, UFFDIO_COPY, &copy));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(-ENODEV, s.error);
+	EXPECT_EQ(1, self->window->submitted);
+	close(uffd);
+	munmap(s.jobs, self->env.page);
+	free(page);
 }
 
 TEST_HARNESS_MAIN
