@@ -149,12 +149,14 @@ static bool chain_hopeful(struct pindrop_chan *chan)
 }
 
 /*
- * Reads idle until all channels are so, or the engine's bound has passed since
- * now. They run side by side, so it is the same for all.
+ * Reads idle until all channels are so, or the engine's bound has passed so
+ * many times since now. They run side by side, so it is the same for all.
  */
-static bool chain_poll(struct pindrop_dev *dev, bool only_hopeful)
+static bool chain_poll(struct pindrop_dev *dev, unsigned int bounds,
+		       bool only_hopeful)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(dev->limits.piece_ms);
+	unsigned long end = jiffies +
+			    bounds * msecs_to_jiffies(dev->limits.piece_ms);
 	struct pindrop_chan *chan;
 	bool hopeful;
 
@@ -170,7 +172,7 @@ static bool chain_poll(struct pindrop_dev *dev, bool only_hopeful)
 	}
 }
 
-/* The oldest is to blame: the others of the channel come after it. */
+/* The oldest is to blame, if it is late: the others come after it. */
 static void chain_blame(struct pindrop_chan *chan)
 {
 	struct pindrop_piece *piece;
@@ -178,7 +180,7 @@ static void chain_blame(struct pindrop_chan *chan)
 	spin_lock_irq(&chan->lock);
 	piece = list_first_entry_or_null(&chan->issued, struct pindrop_piece,
 					 node);
-	if (piece)
+	if (piece && !chain_left_locked(chan))
 		piece->culprit = true;
 	spin_unlock_irq(&chan->lock);
 }
@@ -238,6 +240,33 @@ static void chain_set_resetting(struct pindrop_dev *dev, bool resetting)
 		spin_lock_irq(&chan->lock);
 		spin_unlock_irq(&chan->lock);
 	}
+}
+
+static void chain_uevent(struct pindrop_dev *dev, char *state)
+{
+	char *envp[] = { state, NULL };
+
+	kobject_uevent_env(&dev->dev.kobj, KOBJ_CHANGE, envp);
+}
+
+static void chain_tell_wedged(struct pindrop_dev *dev)
+{
+	dev->told = true;
+	chain_uevent(dev, "PINDROP_STATE=wedged");
+}
+
+static void chain_tell_running(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	if (!dev->told || dev->gone)
+		return;
+	for_each_chan(chan, dev)
+		if (chan->state == PINDROP_CHAN_WEDGED)
+			return;
+	dev->told = false;
+	dev_notice(&dev->dev, "was read idle, works again\n");
+	chain_uevent(dev, "PINDROP_STATE=running");
 }
 
 /* Nothing of the device is under way: as good as new. */
@@ -304,7 +333,7 @@ static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 
 	chain_hold(dev, true);
 	/* What comes to its end now need not be done again. */
-	chain_poll(dev, true);
+	chain_poll(dev, 1, true);
 	chain_set_resetting(dev, true);
 	err = chain_try_reset(dev, locked);
 	if ((err == -EAGAIN || err == -EOPNOTSUPP) && dev->ops->cut &&
@@ -322,7 +351,7 @@ static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 		chain_hold(dev, false);
 		return err;
 	}
-	quiet = chain_poll(dev, false);
+	quiet = chain_poll(dev, 1, false);
 	chain_trace(dev, step, PINDROP_STEP_PROOF);
 	if (!quiet)
 		return -EIO;
@@ -345,14 +374,6 @@ static void chain_wedge(struct pindrop_chan *chan)
 	spin_unlock_irq(&chan->lock);
 }
 
-static void chain_tell(struct pindrop_dev *dev)
-{
-	char state[] = "PINDROP_STATE=wedged";
-	char *envp[] = { state, NULL };
-
-	kobject_uevent_env(&dev->dev.kobj, KOBJ_CHANGE, envp);
-}
-
 /* K7 and K8 for a device that is cut off, without proof. */
 static void chain_wedge_all(struct pindrop_dev *dev)
 {
@@ -371,7 +392,7 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 	if (before && !dev->gone)
 		return;
 	dev_crit(&dev->dev, "hangs, cut off: memory in use is kept until it is read idle\n");
-	chain_tell(dev);
+	chain_tell_wedged(dev);
 }
 
 /* K4 to K8 for a channel that hangs with the device there. */
@@ -400,7 +421,7 @@ static void chain_escalate(struct pindrop_chan *chan)
 	dev_crit(&dev->dev,
 		 "channel %u hangs: its memory is kept until it is read idle\n",
 		 chan->id);
-	chain_tell(dev);
+	chain_tell_wedged(dev);
 }
 
 /**
@@ -447,6 +468,7 @@ static void chain_run(struct pindrop_chan *chan)
 		chain_escalate(chan);
 	else if (dev->cut && chain_all_quiet(dev))
 		chain_revive(dev); /* late, but proof */
+	chain_tell_running(dev);
 }
 
 /**
@@ -488,8 +510,11 @@ void pindrop_chain_kick(struct pindrop_chan *chan)
 	pindrop_exit(chan->dev, idx);
 }
 
-/* K2 to K4 for all: nothing new begins, what is there may end. */
-static bool chain_stop(struct pindrop_dev *dev)
+/*
+ * K2 to K4 for all: nothing new begins, what is there may end; one after the
+ * other, if there is patience for that.
+ */
+static bool chain_stop(struct pindrop_dev *dev, bool patient)
 {
 	struct pindrop_chan *chan;
 
@@ -499,7 +524,7 @@ static bool chain_stop(struct pindrop_dev *dev)
 		chain_abort_locked(chan);
 		spin_unlock_irq(&chan->lock);
 	}
-	if (chain_poll(dev, false))
+	if (chain_poll(dev, patient ? dev->limits.depth : 1, patient))
 		return true;
 	for_each_chan(chan, dev)
 		if (!chain_quiet(chan))
@@ -521,7 +546,7 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 	struct pindrop_chan *chan;
 
 	mutex_lock(&dev->chain);
-	if (!chain_stop(dev) && chain_isolate(dev, NULL, true))
+	if (!chain_stop(dev, false) && chain_isolate(dev, NULL, true))
 		chain_wedge_all(dev);
 	/* Before a mapping goes: what is not proved over by now never will be. */
 	for_each_chan(chan, dev)
@@ -546,6 +571,7 @@ int pindrop_chain_reset(struct pindrop_dev *dev)
 		err = dev->paused ? -EBUSY : chain_isolate(dev, NULL, false);
 	if (err == -EIO)
 		chain_wedge_all(dev);
+	chain_tell_running(dev);
 	mutex_unlock(&dev->chain);
 	return err == -EAGAIN ? -EBUSY : err;
 }
@@ -571,12 +597,12 @@ bool pindrop_chain_wedged(struct pindrop_dev *dev)
  * pindrop_pause() - quiet a device that the bus is going to reset or suspend
  * @dev: the device, registered
  *
- * What is on the hardware may end, within the engine's bound; then the device
- * is cut off. Jobs that are queued, or come, wait for pindrop_unpause(), which
+ * What is on the hardware may end, each within the engine's bound; then the
+ * device is cut off. Jobs that are queued, or come, wait for pindrop_unpause(), which
  * has to follow. Registers and configuration are the caller's until then.
  *
- * Context: the parent's device lock is held; sleeps, for twice the engine's
- * bound at most.
+ * Context: the parent's device lock is held; sleeps, for the engine's bound
+ * times its depth, and once more, at most.
  * Return: 0, or -EBUSY if the hardware was not proved quiet.
  */
 int pindrop_pause(struct pindrop_dev *dev)
@@ -585,13 +611,13 @@ int pindrop_pause(struct pindrop_dev *dev)
 
 	mutex_lock(&dev->chain);
 	dev->paused = true;
-	quiet = chain_stop(dev);
+	quiet = chain_stop(dev, true);
 	chain_set_resetting(dev, true);
 	dev->cut = true;
 	dev->ops->cut(dev->engine);
 	chain_set_resetting(dev, false);
 	if (!quiet)
-		quiet = chain_poll(dev, false);
+		quiet = chain_poll(dev, 1, false);
 	chain_trace(dev, 6, PINDROP_STEP_PROOF);
 	chain_set_resetting(dev, true);
 	mutex_unlock(&dev->chain);
@@ -617,10 +643,11 @@ void pindrop_unpause(struct pindrop_dev *dev, bool idle)
 	dev->paused = false;
 	if (dev->gone)
 		dev->held = true;
-	else if (idle && chain_poll(dev, false))
+	else if (idle && chain_poll(dev, 1, false))
 		chain_revive(dev);
 	else
 		chain_wedge_all(dev);
+	chain_tell_running(dev);
 	mutex_unlock(&dev->chain);
 }
 EXPORT_SYMBOL_GPL(pindrop_unpause);

@@ -355,8 +355,7 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 		/* Late, but proof: good as new, unless all of it is cut off. */
 		if (!dev->cut)
 			chan->state = PINDROP_CHAN_RUN;
-		mod_delayed_work(dev->wq, &chan->chain,
-				 dev->cut ? 0 : pindrop_chain_interval(dev));
+		mod_delayed_work(dev->wq, &chan->chain, 0);
 	}
 	pindrop_chan_pump_locked(chan);
 	return idle;

@@ -154,7 +154,7 @@ struct pindrop_chan {
  * @gate: read-held around register access and queueing
  * @gone: no entry any more, nothing is issued; written once, before
  *	synchronize_srcu()
- * @chain: held by who runs the kill chain from K2 on, and guards the next five,
+ * @chain: held by who runs the kill chain from K2 on, and guards the next six,
  *	which are read under the channels' locks. Of the device's own lock only
  *	a try is allowed inside
  * @paused: the bus has the device (reset, AER, suspend): the chain waits
@@ -162,6 +162,7 @@ struct pindrop_chan {
  * @resetting: what registers read is of no account
  * @cut: the device is cut off: what it finishes now, it did not copy
  * @devmem_lost: a reset took what was in the device's memory
+ * @told: user space was told that it hangs
  * @lock: guards @ctxs
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @lease_lock: guards the next two
@@ -206,6 +207,7 @@ struct pindrop_dev {
 	bool resetting;
 	bool cut;
 	bool devmem_lost;
+	bool told;
 	struct mutex lock;
 	struct list_head ctxs;
 	spinlock_t lease_lock;
