@@ -182,10 +182,12 @@ TEST_F(faults, hang_costs_the_job_and_keeps_its_memory)
 	pd_sleep_ms(50);
 	EXPECT_EQ(1, uevents_with(uevents, strrchr(self->env.path, '/') + 1,
 				  "PINDROP_STATE=wedged"));
-	close(uevents);
-
 	SET("hang", 0);
 	EXPECT_RECOVERED();
+	pd_sleep_ms(50);
+	EXPECT_EQ(1, uevents_with(uevents, strrchr(self->env.path, '/') + 1,
+				  "PINDROP_STATE=running"));
+	close(uevents);
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BYTES,
 				     2 * (long long)self->env.page, SLACK_MS));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));

@@ -220,6 +220,72 @@ TEST_F(recovery, in_a_death)
 	EXPECT_EQ(1, RESETS());
 }
 
+/* Copies on its own channel, and looks at every byte, until it is told. */
+static void work_on(const struct pd_env *env, unsigned int *flag)
+{
+	struct pd_buf src, dst;
+	int fd = pd_open(env);
+	unsigned int round;
+
+	CHILD(fd >= 0);
+	CHILD(!pd_create(fd, 4 * env->info.out_max_piece, &src));
+	CHILD(!pd_create(fd, 4 * env->info.out_max_piece, &dst));
+	for (round = 1; *(volatile unsigned int *)flag != 2; round++) {
+		pd_fill(src.map, src.len, round);
+		CHILD(!result(fd, start_on(fd, 1, &src, &dst, src.len)));
+		CHILD(pd_wrong(dst.map, dst.len, round) == -1);
+		if (round == 1)
+			pd_post(flag, 1);
+	}
+}
+
+/* P4: one hangs, dies and is reset, again and again; the other works on. */
+TEST_F(recovery, leaves_a_neighbour_alone)
+{
+	struct pd_buf src, dst;
+	pid_t worker, pid;
+	__u64 begin;
+	int i;
+
+	MUST(sim_set_all(&self->env, "ignore_terminate", 1));
+	MUST(sim_set(&self->env, 1, "delay_us", 2000));
+	worker = fork();
+	ASSERT_LE(0, worker);
+	if (!worker) {
+		work_on(&self->env, self->flag);
+		_exit(0);
+	}
+	ASSERT_TRUE(pd_await(self->flag, 1));
+	for (i = 0; i < 3; i++) {
+		SET("hang", 2);
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			int fd = pd_open(&self->env);
+
+			CHILD(fd >= 0);
+			CHILD(!pd_create(fd, self->piece, &src));
+			CHILD(!pd_create(fd, self->piece, &dst));
+			CHILD(start_on(fd, 0, &src, &dst, self->piece) == 1);
+			/* Before it is begun it can still be aborted. */
+			pd_sleep_ms(20);
+			kill(getpid(), SIGKILL);
+		}
+		begin = pd_now_ns();
+		EXPECT_EQ(-SIGKILL, pd_join(pid));
+		EXPECT_GT(1500, pd_ms_since(begin));
+		EXPECT_TRUE(pd_count_becomes(&self->env, PD_CONTEXTS, 3,
+					     HANG_MS));
+	}
+	EXPECT_EQ(3, RESETS());
+	pd_post(self->flag, 2);
+	EXPECT_EQ(0, pd_join(worker));
+	/* Those of the dead were cancelled. */
+	EXPECT_EQ(0, pd_grown(&self->env, PD_JOBS_FAILED));
+	EXPECT_EQ(3, pd_grown(&self->env, PD_JOBS_CANCELLED));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0, SLACK_MS));
+}
+
 /* A reset that does not help ends it for everybody, once each. */
 TEST_F(recovery, that_fails_is_told_to_all)
 {
