@@ -32,23 +32,26 @@
  *   ctx_put    pindrop_ctx_put ctx_free
  *   buf_put    pindrop_buf_put buf_free buf_unmap_dma
  *   pump       pindrop_chan_pump_locked
- *   issue      piece_issue
+ *   issue      piece_issue piece_start
  *   service    pindrop_chan_service_locked pindrop_piece_done
  *   report     job_report
  *   finish     pindrop_job_finish
  *   fail       job_unqueue
  *   lose       pindrop_job_lose
- *   wedge      chain_wedge_locked
+ *   wedge      chain_wedge pindrop_chan_fail_locked
  *   reap       pindrop_reap
  *   retire     job_retire pindrop_job_drop_bufs
  *   Reaper     pindrop_reap_work
+ *   replay     piece_replays
  *   Chain      pindrop_chain_work pindrop_chain_kick chain_idle_locked
  *   Irq        pindrop_service
  *   Hw         edu_issue edu_abort edu_cut chain_abort_locked
  *   Remove     pindrop_unregister pindrop_chain_remove chain_poll
- *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove
- *   release    edu_start_up; quarantine: not built yet
- *   reset      not built yet
+ *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove chain_stop
+ *   release    edu_start_up pindrop_quarantine_keep pindrop_quarantine_prove
+ *   reset      chain_escalate chain_isolate chain_try_reset chain_revive edu_reset
+ *   Bus        pindrop_pause pindrop_unpause edu_reset_prepare edu_reset_done
+ *   Bus        edu_error_detected edu_resume_errors edu_suspend edu_resume
  *   Ring       not built yet
  */
 
@@ -62,8 +65,8 @@
 #define REACHED(place) assert(REACH != place) /* reached */
 mtype = { NOTHING,
 	NO_I1, NO_I2, NO_I2_RESET, NO_I2_PROBE, NO_I3, NO_I4, NO_I5, NO_P3, NO_BOUND, RESET_BLOCKS,
-	RING_PUTS_EARLY, CLOSE_FORGETS, CUT_IS_DONE, LATE_GONE, PUMP_SHUT,
-	JOB_DONE, DRAINED_IN_TIME, LOST_FOR_EVER, PROVED_LATE, PROVED_BY_PROBE, PROVED_BY_RESET, RING_OWNER_DEAD }
+	RING_PUTS_EARLY, REPLAYS_THE_DEAD, PAUSE_ISSUES, CLOSE_FORGETS, CUT_IS_DONE, LATE_GONE, PUMP_SHUT,
+	JOB_DONE, DRAINED_IN_TIME, LOST_FOR_EVER, PROVED_LATE, PROVED_BY_PROBE, PROVED_BY_RESET, REPLAYED, RING_OWNER_DEAD }
 
 #ifdef ONE_OWNER
 #define OWNER(c) 0
@@ -91,7 +94,7 @@ mtype = { OPEN, DYING, DRAINED, LOST,			/* contexts; a job is LOST, too */
 
 typedef Ctx { mtype state; unsigned ref : 3; bit dropped, closed, in_ioctl, reap_queued, k1 };
 typedef Buf { unsigned ref : 3; bit handle, vma };
-typedef Job { mtype state; unsigned left : 2; bit reported, err, bad, synced };
+typedef Job { mtype state; unsigned left : 2; bit reported, err, bad, synced, again };
 Ctx ctx[2];
 Buf buf[2];
 Job job[3];
@@ -99,7 +102,7 @@ byte mm_users[2], leaving;
 mtype chan_state = RUN;
 unsigned cur : 2 = NONE;		/* whose piece is on the hardware */
 unsigned gate : 2;			/* how many are inside */
-bit gone, unmapped, dev_lock, device_lock, chain_runs, ring_entry, ring_stop;
+bit gone, paused, unmapped, dev_lock, device_lock, chain_runs, ring_entry, ring_stop;
 bit hw_run, hw_hangs, hw_buf, bus_master = 1, present = 1;
 
 #define CTX(j) (j & 1)			/* a job's context, and its buffer */
@@ -113,7 +116,7 @@ bit hw_run, hw_hangs, hw_buf, bus_master = 1, present = 1;
 #define ALL_LOST(c) (LOST1(c) && (c == 1 || LOST1(2)))
 #define DONE(c) (job[c].state == FINISHED || (c == 0 && job[2].state == FINISHED))
 #define SETTLED(c) (ctx[c].state == DRAINED || ctx[c].state == LOST)
-#define MAY_ISSUE (chan_state == RUN && cur == NONE && (!gone || !HAS(PUMP_SHUT)))
+#define MAY_ISSUE (chan_state == RUN && cur == NONE && (!gone || !HAS(PUMP_SHUT)) && (!paused || !HAS(PAUSE_ISSUES)))
 #define LEFT_OVER (MAY_ISSUE && (WAITS(0) || WAITS(1) || WAITS(2)))
 
 inline ctx_put(c) {
@@ -168,6 +171,15 @@ inline issue(j) {
 	job[j].left--; cur = j; hw_buf = CTX(j); hw_run = 1
 }
 
+/* Thrown away behind a cut, without being to blame: once more, if there is still somebody who wants it. */
+#define REPLAYS(j) (job[j].bad && job[j].state == QUEUED && !job[j].err && !job[j].again && !gone && \
+	(ctx[CTX(j)].state == OPEN || !HAS(REPLAYS_THE_DEAD)))
+
+inline replay(j) {
+	printf("a piece of job %d is to be done again\n", j);
+	job[j].left++; job[j].bad = 0; job[j].again = 1; REACHED(REPLAYED)
+}
+
 inline pump() {				/* whose turn it is does not matter here */
 	if
 	:: MAY_ISSUE && WAITS(0) -> issue(0)
@@ -184,7 +196,11 @@ inline service() {			/* K3: what is read idle is proved over */
 		assert(!unmapped);		/* I3: data is synced that is unmapped */
 		job[cur].synced = HAS(NO_I3);
 		WHEN(job[cur].state == LOST, REACHED(PROVED_LATE));
-		WHEN(job[cur].state == LOST || job[cur].err || job[cur].left == 0, finish(cur));
+		if
+		:: REPLAYS(cur) -> replay(cur)
+		:: else -> job[cur].err = job[cur].err || (job[cur].bad && !bus_master && HAS(CUT_IS_DONE));
+			WHEN(job[cur].state == LOST || job[cur].err || job[cur].left == 0, finish(cur))
+		fi;
 		cur = NONE;
 		WHEN(chan_state == WEDGED, chan_state = RUN; bus_master = bus_master || !gone)
 	:: else
@@ -361,9 +377,9 @@ inline reset() {			/* K5, with bus master off; gives way to remove */
 
 active proctype Chain() {		/* the watchdog, and the chain from K2 on */
 end:	do
-	:: atomic { !gone && OVER -> service() }
-	:: atomic { !gone && LEFT_OVER -> pump() }
-	:: atomic { HAS(NO_P3) && !gone && cur != NONE && !IDLE && chan_state == RUN ->
+	:: atomic { !gone && !paused && OVER -> service() }
+	:: atomic { !gone && !paused && LEFT_OVER -> pump() }
+	:: atomic { HAS(NO_P3) && !gone && !paused && cur != NONE && !IDLE && chan_state == RUN ->
 		printf("a piece of job %d is late\n", cur);
 #ifdef RESET
 		chan_state = STOPPING; chain_runs = 1 };
@@ -405,6 +421,29 @@ inline release() {			/* of quarantine: a probe reads idle, or the device has lef
 	d_step { !hw_run || !HAS(NO_I2_PROBE) ->
 		bus_master = present;
 		WHEN(cur != NONE, printf("job %d is proved over\n", cur); finish(cur); cur = NONE; REACHED(PROVED_BY_PROBE)) }
+}
+
+proctype Bus() {			/* a reset, an error or a suspend by the bus: once */
+end:	d_step { !device_lock && !gone && !chain_runs -> device_lock = 1; paused = 1; printf("the bus has the device\n") };
+	do
+	:: atomic { OVER -> service() }
+	:: cur == NONE -> break
+	:: cur != NONE && !IDLE -> break			/* late */
+	od;
+	atomic { bus_master = 0; printf("bus master is off\n") };
+	do
+	:: atomic { OVER -> service() }
+	:: d_step { present && hw_run ->			/* a reset may help, or not */
+		printf("the transfer is thrown away\n");
+		WHEN(cur != NONE && !job[cur].err, job[cur].bad = 1); hw_run = 0; hw_hangs = 0; hw_buf = 0 }
+	:: true -> break
+	od;
+	atomic {
+		if
+		:: cur != NONE && !IDLE -> wedge()
+		:: else -> service(); bus_master = 1; chan_state = RUN
+		fi;
+		paused = 0; device_lock = 0; pump() }
 }
 
 #define LEAVE WHEN(HAS(LATE_GONE), chan_state = GONE)
@@ -477,6 +516,9 @@ init {
 		od;
 #ifdef RING
 		ctx[0].ref++; ring_entry = 1; run Ring();
+#endif
+#ifdef PAUSE
+		run Bus();
 #endif
 #ifdef UNPLUG
 		if
