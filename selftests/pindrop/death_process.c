@@ -22,6 +22,16 @@
 
 enum way { EXIT, KILL, SEGV, ABORT, EXEC, THREAD_EXIT, KILL_THREADED };
 
+static const char *const way_names[] = {
+	[EXIT] = "exit",
+	[KILL] = "kill",
+	[SEGV] = "segv",
+	[ABORT] = "core_dump",
+	[EXEC] = "exec",
+	[THREAD_EXIT] = "exit_in_a_thread",
+	[KILL_THREADED] = "kill_with_threads",
+};
+
 /* What parent and child know of each other. */
 struct shared {
 	unsigned int ready;
@@ -173,9 +183,15 @@ TEST_F(death, is_over_at_waitpid)
 {
 	long long ended = pd_jobs_ended(&self->env);
 	int status = RUN(true);
+	long death_ms = pd_ms_since(self->shared->ended_at);
 	struct pd_counters now;
+	bool unpinned;
 
 	pd_count_all(&self->env, &now);
+	unpinned = pd_count_becomes(&self->env, PD_PINNED, 0, BOUND_MS);
+	pd_matrix(way_names[variant->way], death_ms,
+		  unpinned ? pd_ms_since(self->shared->ended_at) : -1,
+		  now.v[PD_QUARANTINED]);
 	EXPECT_EQ(0, now.v[PD_INFLIGHT]);
 	EXPECT_EQ(0, now.v[PD_PINNED]);
 	EXPECT_EQ(0, now.v[PD_QUARANTINED]);
@@ -183,7 +199,7 @@ TEST_F(death, is_over_at_waitpid)
 	EXPECT_EQ(0, now.v[PD_BYTES]);
 	EXPECT_EQ(ended + 1, pd_jobs_ended(&self->env));
 	EXPECT_EQ(variant->status, status);
-	EXPECT_GT(BOUND_MS, pd_ms_since(self->shared->ended_at));
+	EXPECT_GT(BOUND_MS, death_ms);
 }
 
 /* A job keeps its memory when nothing else does, until the device is quiet. */

@@ -527,3 +527,17 @@ bool pd_await(volatile unsigned int *flag, unsigned int value)
 	}
 	return true;
 }
+
+/*
+ * One death for the table of "make test-matrix": how long after it waitpid()
+ * returned and no page was pinned any more (-1: never seen), and the bytes in
+ * quarantine then. @scenario is one word. Written at once: the harness leaves
+ * tests with _exit(), which would lose what stdio holds.
+ */
+void pd_matrix(const char *scenario, long death_ms, long pins_ms,
+	       long long quarantined)
+{
+	dprintf(STDOUT_FILENO,
+		"# matrix: %s death_ms=%ld pins_ms=%ld quarantined=%lld\n",
+		scenario, death_ms, pins_ms, quarantined);
+}

@@ -144,4 +144,7 @@ void *pd_shared_page(void);
 void pd_post(volatile unsigned int *flag, unsigned int value);
 bool pd_await(volatile unsigned int *flag, unsigned int value);
 
+void pd_matrix(const char *scenario, long death_ms, long pins_ms,
+	       long long quarantined);
+
 #endif
