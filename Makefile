@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check run test test-all test-broken test-planted:
+check run test test-all test-broken test-matrix test-planted:
 	@selftests/vm/$@
 
 model:
@@ -44,6 +44,9 @@ Targets:
   test             build, boot a guest per lane, run the tests in it
   test-all         the same on every kernel there is
   check            what can be said without running it: sparse, checkpatch, …
+  test-matrix      the programs death_* (or TESTS=) on every kernel, of edu in
+                   every IOMMU mode: a table of how long deaths take, also
+                   in build/matrix/table.txt; what has passed is not run again
   test-planted     load faults on purpose: the debug kernel must catch each
   test-broken      leave out each protection in driver/BREAKS: a test must fail
   model            check the model of how jobs, memory and contexts end, in every
@@ -78,4 +81,4 @@ help:
 	@:
 
 .PHONY: all modules modules_install user install check run test test-all \
-	test-broken test-planted model clean help
+	test-broken test-matrix test-planted model clean help

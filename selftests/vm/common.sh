@@ -35,6 +35,49 @@ lock_tree() {
 	}
 }
 
+# The total is the last line whatever happened, and never a good one after an early end.
+passed=0 failed=0 skipped=0
+total() {
+	local status=$?
+	[ $status = 0 ] || [ $failed -gt 0 ] || failed=1
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ $failed = 0 ] || exit 1
+}
+
+# count_tap TAP: set ok, not_ok and skip to its results. Fails if it is not there or has not come to its end.
+count_tap() {
+	local plan=0
+	ok=0 not_ok=0 skip=0
+	[ -e "$1" ] || return 1
+	read -r ok not_ok skip plan < <(awk '
+		/^ok .* # SKIP/ { skip++; next }
+		/^ok / { ok++ }
+		/^not ok / { bad++ }
+		/^1\.\.[0-9]+$/ { plan = substr($0, 4) }
+		END { print ok + 0, bad + 0, skip + 0, plan + 0 }' "$1")
+	[ "$plan" -gt 0 ] && [ "$plan" = $((ok + not_ok + skip)) ]
+}
+
+# pick_kernels NAME...: set "carried" to those of KERNEL there are; without KERNEL, of NAME...
+pick_kernels() {
+	local kernel status
+	carried=(custom)
+	[ -z "${KERNEL_IMAGE:-}" ] || return 0
+	carried=()
+	for kernel in ${KERNEL:-$*}; do
+		status=0
+		"$vm/kernel" "$kernel" deps > /dev/null || status=$?
+		if [ $status = 0 ]; then
+			carried+=("$kernel")
+		elif [ $status != 2 ] || [ -n "${KERNEL:-}" ]; then
+			exit 1
+		else
+			say "left out: the lanes on $kernel"
+		fi
+	done
+	[ ${#carried[@]} -gt 0 ] || die "no kernel to test on"
+}
+
 build_user() {
 	mkdir -p "$build/user"
 	make -s -j"$(nproc)" -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"
