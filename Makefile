@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check run test test-all test-broken test-matrix test-planted:
+check run storm test test-all test-broken test-matrix test-planted:
 	@selftests/vm/$@
 
 model:
@@ -47,6 +47,8 @@ Targets:
   test-matrix      the programs death_* (or TESTS=) on every kernel, of edu in
                    every IOMMU mode: a table of how long deaths take, also
                    in build/matrix/table.txt; what has passed is not run again
+  storm            ROUNDS= (10000) deaths at random moments, on sim and some on
+                   edu: nothing may add up
   test-planted     load faults on purpose: the debug kernel must catch each
   test-broken      leave out each protection in driver/BREAKS: a test must fail
   model            check the model of how jobs, memory and contexts end, in every
@@ -67,6 +69,7 @@ Testing:
   SIM_MODE=        of sim, iommu (bus addresses of its own) or direct; both
   QEMU=            the emulator, or newest for the newest one in Debian
   BREAK="…"        leave out protections, by their names in driver/BREAKS
+  ROUNDS=          of storm; PINDROP_SEED= repeats a storm by what it printed
   REPEAT=          run the programs this many times
   TIMEOUT=         seconds for one guest (600; for run, 120; debug has 4 times)
   ONLY="…"         only these stages of check (a wrong name lists them)
@@ -80,5 +83,5 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install check run test test-all \
+.PHONY: all modules modules_install user install check run storm test test-all \
 	test-broken test-matrix test-planted model clean help
