@@ -68,7 +68,8 @@ Testing:
                    every kernel, and off on 6.12
   SIM_MODE=        of sim, iommu (bus addresses of its own) or direct; both
   QEMU=            the emulator, or newest for the newest one in Debian
-  BREAK="…"        leave out protections, by their names in driver/BREAKS
+  BREAK="…"        leave out protections, by their names in driver/BREAKS; of
+                   test-broken, only the line with these names
   ROUNDS=          of storm; PINDROP_SEED= repeats a storm by what it printed
   REPEAT=          run the programs this many times
   TIMEOUT=         seconds for one guest (600; for run, 120; debug has 4 times)

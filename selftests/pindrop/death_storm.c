@@ -201,7 +201,7 @@ static const char *one_death(FIXTURE_DATA(storm) * self, unsigned int round)
 	return pd_env_leaks(&self->env);
 }
 
-static long long vmstat(const char *which)
+static long long vmstat_of(const char *which)
 {
 	FILE *f = fopen("/proc/vmstat", "re");
 	long long value, found = -1;
@@ -221,7 +221,7 @@ static long long vmstat(const char *which)
  * at the moment, so it is asked after such slabs are given back, and what that
  * needs itself comes out of the largest cache, which has the smallest slabs.
  */
-static void shrink(const char *cache)
+static void shrink_cache(const char *cache)
 {
 	static char one[4000] = "1";
 	char path[320];
@@ -248,7 +248,7 @@ static long long objects_now(const char *cache)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	shrink(cache);
+	shrink_cache(cache);
 	len = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (len <= 0)
@@ -301,7 +301,7 @@ static void settle(void)
 	while (dir && (entry = readdir(dir)))
 		/* The others are second names. */
 		if (entry->d_type == DT_DIR)
-			shrink(entry->d_name);
+			shrink_cache(entry->d_name);
 	if (dir)
 		closedir(dir);
 }
@@ -328,7 +328,7 @@ static void count(struct figures *now)
 	now->n = 0;
 	add(now, "pins", pd_vmstat_pins(), 0);
 	add(now, "pages not free", -free_pages(), SLACK_FREE_PAGES);
-	add(now, "nr_slab_unreclaimable", vmstat("nr_slab_unreclaimable"),
+	add(now, "nr_slab_unreclaimable", vmstat_of("nr_slab_unreclaimable"),
 	    SLACK_SLAB_PAGES);
 	add(now, "mm_struct", objects("mm_struct"), SLACK_MM);
 	add(now, "vm_area_struct", objects("vm_area_struct"), SLACK_OBJECTS);
@@ -381,8 +381,8 @@ static void tell(const struct figures *before, const struct figures *after)
 	}
 }
 
-static const char *rounds(FIXTURE_DATA(storm) * self, unsigned int from,
-			  unsigned int to)
+static const char *run_rounds(FIXTURE_DATA(storm) * self, unsigned int from,
+			      unsigned int to)
 {
 	const char *missing = "";
 	__u64 start = pd_now_ns();
@@ -414,9 +414,9 @@ TEST_F_TIMEOUT(storm, leaves_nothing, 24 * 3600)
 		warm = WARM_UP;
 	dprintf(STDOUT_FILENO, "# storm: %u rounds, PINDROP_SEED=%u\n",
 		self->rounds, self->seed);
-	ASSERT_STREQ("", rounds(self, 0, warm));
+	ASSERT_STREQ("", run_rounds(self, 0, warm));
 	count(&self->before);
-	ASSERT_STREQ("", rounds(self, warm, self->rounds));
+	ASSERT_STREQ("", run_rounds(self, warm, self->rounds));
 	bad = count_again(&self->before, &self->after);
 	tell(&self->before, &self->after);
 	pd_matrix("storm", self->worst_death, self->worst_pins,
