@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include "death_utils.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CANARY_BYTES (8UL << 20)
+#define CANARY_BYTE 0x5c
+
+int death_watch(struct death_watch *w)
+{
+	w->shared = pd_shared_page();
+	if (!w->shared)
+		return -ENOMEM;
+	w->fd = pd_open(&w->env);
+	w->pieces = 4;
+	w->pins = pd_vmstat_pins();
+	w->ended = pd_jobs_ended(&w->env);
+	w->since_ns = pd_now_ns();
+	return w->fd < 0 ? w->fd : 0;
+}
+
+/* Of a copy and its buffers. */
+size_t death_len(const struct death_watch *w)
+{
+	const size_t page = w->env.page;
+
+	return (w->pieces * w->env.info.out_max_piece + page - 1) / page * page;
+}
+
+/* In a child: a copy, the first piece of which is on the device. */
+void death_start(struct death_watch *w, int fd, struct pd_buf *src,
+		 struct pd_buf *dst)
+{
+	const size_t len = death_len(w);
+
+	CHILD(fd >= 0);
+	CHILD(!pd_create(fd, len, src));
+	CHILD(!pd_create(fd, len, dst));
+	memset(src->map, 0xee, len);
+	w->shared->last = pd_start(fd, src, dst, len);
+	CHILD(w->shared->last);
+}
+
+/* A child that does as it is told and then waits to be ended; -1: no child. */
+pid_t death_fork(struct death_watch *w, void (*live)(struct death_watch *w))
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		live(w);
+		pd_post(&w->shared->flag, 1);
+		for (;;)
+			pause();
+	}
+	return pid > 0 && death_ready(w) ? pid : -1;
+}
+
+/* Whether an owner has come to where it may be ended, in a piece. */
+bool death_ready(struct death_watch *w)
+{
+	if (!pd_await(&w->shared->flag, 1))
+		return false;
+	pd_sleep_ms(DEATH_INTO_MS);
+	w->since_ns = pd_now_ns();
+	return true;
+}
+
+/* As pd_join(). */
+int death_kill(struct death_watch *w, pid_t pid)
+{
+	w->since_ns = pd_now_ns();
+	kill(pid, SIGKILL);
+	return pd_join(pid);
+}
+
+__attribute__((format(printf, 2, 3)))
+static void add(char (*text)[256], const char *format, ...)
+{
+	size_t used = strlen(*text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(*text + used, sizeof(*text) - used, format, args);
+	va_end(args);
+}
+
+/*
+ * What a death that is over has left, or ""; to be called first. Contexts are
+ * not looked at: somebody else may hold the file.
+ */
+const char *death_left(struct death_watch *w, long long jobs)
+{
+	static const struct {
+		enum pd_counter which;
+		const char *name;
+	} list[] = {
+		{ PD_INFLIGHT, "jobs in flight" },
+		{ PD_PINNED, "pages pinned" },
+		{ PD_QUARANTINED, "bytes in quarantine" },
+		{ PD_BUFFERS, "buffers" },
+		{ PD_BYTES, "bytes" },
+	};
+	long ms = pd_ms_since(w->since_ns);
+	long long now[ARRAY_LEN(list)], pins, ended;
+	static char text[256];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(list); i++)
+		now[i] = pd_grown(&w->env, list[i].which);
+	pins = pd_vmstat_pins() - w->pins;
+	ended = pd_jobs_ended(&w->env) - w->ended;
+
+	text[0] = 0;
+	for (i = 0; i < ARRAY_LEN(list); i++)
+		if (now[i])
+			add(&text, "%lld %s. ", now[i], list[i].name);
+	if (pins)
+		add(&text, "%lld pages pinned in the system. ", pins);
+	if (jobs != DEATH_ANY_JOBS && ended != jobs)
+		add(&text, "%lld of %lld jobs ended. ", ended, jobs);
+	if (ms > DEATH_BOUND_MS)
+		add(&text, "it took %ld ms. ", ms);
+	return text;
+}
+
+static bool written(const unsigned char *mem, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (mem[i] != CANARY_BYTE)
+			return true;
+	return false;
+}
+
+/*
+ * P1: what was freed is taken at once, by the driver (which asks where the
+ * freed memory came from, and gives it the same bus addresses) and by the
+ * caller, and watched for as long as a device that was forgotten may write.
+ */
+const char *death_strays(const struct death_watch *w)
+{
+	const size_t len = death_len(w);
+	struct pd_buf taken[4] = {};
+	const char *text = "";
+	unsigned char *mem;
+	unsigned int i;
+	int fd;
+
+	fd = pd_open(&w->env);
+	if (fd < 0)
+		return "the device cannot be opened any more";
+	for (i = 0; i < ARRAY_LEN(taken); i++) {
+		if (pd_create(fd, len, &taken[i]))
+			text = "no memory for the canary";
+		else
+			memset(taken[i].map, CANARY_BYTE, len);
+	}
+	mem = mmap(NULL, CANARY_BYTES, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (mem == MAP_FAILED)
+		return "no memory for the canary";
+	memset(mem, CANARY_BYTE, CANARY_BYTES);
+	pd_sleep_ms(w->env.info.out_piece_ms);
+	if (written(mem, CANARY_BYTES))
+		text = "freed memory was written";
+	munmap(mem, CANARY_BYTES);
+	for (i = 0; i < ARRAY_LEN(taken); i++) {
+		if (taken[i].map && written(taken[i].map, len))
+			text = "somebody else's buffer was written";
+		pd_unmap(&taken[i]);
+	}
+	close(fd);
+	return text;
+}
+
+/* Whether it is a kernel that looks for mistakes, and takes its time. */
+bool death_kernel_is_slow(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+int pd_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the programs about deaths share: an owner with a copy under way, its
+ * end, and what has to be true right after it.
+ */
+#ifndef DEATH_UTILS_H
+#define DEATH_UTILS_H
+
+#include "pindrop_utils.h"
+
+/* All of one death has 1 s; the rest is for a slow guest. */
+#define DEATH_BOUND_MS 2000
+/* Into the middle of a piece. */
+#define DEATH_INTO_MS 30
+/* For death_left(): nobody has counted them. */
+#define DEATH_ANY_JOBS (-1)
+
+/* What the owner, its heirs and the test know of each other. */
+struct death_shared {
+	unsigned int flag; /* of pd_post() */
+	int answer;
+	pid_t pid;
+	__u64 last;
+};
+
+/* A device on which somebody will die. */
+struct death_watch {
+	struct pd_env env;
+	struct death_shared *shared;
+	int fd; /* kept open, so that only the owner's end ends its jobs */
+	size_t pieces; /* that a copy has at least */
+	__u64 since_ns;
+	long long pins;
+	long long ended;
+};
+
+/* The contents of a fixture's setup and teardown. */
+#define DEATH_SETUP(w)                \
+	do {                          \
+		PD_SETUP(&(w)->env);  \
+		MUST(death_watch(w)); \
+	} while (0)
+#define DEATH_TEARDOWN(w)               \
+	do {                            \
+		if ((w)->fd >= 0)       \
+			close((w)->fd); \
+		PD_TEARDOWN(&(w)->env); \
+	} while (0)
+
+/*
+ * Right after waitpid(): nothing is left, so many jobs have ended, in time,
+ * and what was freed is not written any more.
+ */
+#define EXPECT_OVER(w, jobs)                           \
+	do {                                           \
+		EXPECT_STREQ("", death_left(w, jobs)); \
+		EXPECT_STREQ("", death_strays(w));     \
+	} while (0)
+
+int death_watch(struct death_watch *w);
+size_t death_len(const struct death_watch *w);
+void death_start(struct death_watch *w, int fd, struct pd_buf *src,
+		 struct pd_buf *dst);
+pid_t death_fork(struct death_watch *w, void (*live)(struct death_watch *w));
+bool death_ready(struct death_watch *w);
+int death_kill(struct death_watch *w, pid_t pid);
+const char *death_left(struct death_watch *w, long long jobs);
+const char *death_strays(const struct death_watch *w);
+bool death_kernel_is_slow(void);
+
+int pd_write_file(const char *path, const char *text);
+
+#endif
