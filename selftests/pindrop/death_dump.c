@@ -63,7 +63,7 @@ FIXTURE_TEARDOWN(dump)
 	DEATH_TEARDOWN(&self->w);
 }
 
-/* A child that ends with a core. */
+/* A child that ends with a core, in its first copy or in one behind it. */
 static pid_t fork_dumper(struct death_watch *w)
 {
 	const struct rlimit core = { RLIM_INFINITY, RLIM_INFINITY };
@@ -80,6 +80,7 @@ static pid_t fork_dumper(struct death_watch *w)
 	memset(load, 1, LOAD);
 	signal(SIGSEGV, SIG_DFL);
 	death_start(w, w->fd, &src, &dst);
+	CHILD(pd_start(w->fd, &src, &dst, src.len));
 	pd_sleep_ms(DEATH_INTO_MS);
 	pd_post(&w->shared->flag, 1);
 	raise(SIGSEGV);
@@ -128,7 +129,7 @@ TEST_F(dump, to_a_file)
 	ASSERT_TRUE(pd_await(&self->w.shared->flag, 1));
 	self->w.since_ns = pd_now_ns();
 	EXPECT_EQ(-SIGSEGV, pd_join(pid));
-	EXPECT_OVER(&self->w, 1);
+	EXPECT_OVER(&self->w, 2);
 	/* Registers may hold some of it. */
 	EXPECT_LE(0, longest_run(CORE));
 	EXPECT_GT(1024, longest_run(CORE));
@@ -150,10 +151,12 @@ TEST_F(dump, to_a_slow_reader_lets_jobs_end)
 	EXPECT_EQ(0, wait.out_result);
 	EXPECT_EQ(PINDROP_STATE_OPEN, self->window->state);
 	EXPECT_EQ((long long)(2 * death_len(w)), pd_grown(&w->env, PD_BYTES));
+	EXPECT_EQ(1, pd_count(&w->env, PD_INFLIGHT));
 	w->since_ns = pd_now_ns();
 	unlink(HOLD);
 	EXPECT_EQ(-SIGSEGV, pd_join(pid));
-	EXPECT_OVER(w, 1);
+	EXPECT_OVER(w, 2);
+	EXPECT_EQ(1, pd_grown(&w->env, PD_JOBS_DONE));
 	EXPECT_EQ(PINDROP_STATE_DRAINED, self->window->state);
 }
 
@@ -168,11 +171,12 @@ TEST_F(dump, killed_in_the_middle)
 	ASSERT_LE(0, pid);
 	ASSERT_TRUE(dump_is_held());
 	EXPECT_EQ(PINDROP_STATE_OPEN, self->window->state);
-	EXPECT_EQ(1, pd_count(&w->env, PD_INFLIGHT));
+	EXPECT_EQ(2, pd_count(&w->env, PD_INFLIGHT));
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
-	EXPECT_OVER(w, 1);
+	EXPECT_OVER(w, 2);
 	EXPECT_EQ(PINDROP_STATE_DRAINED, self->window->state);
 	EXPECT_EQ(0, access(HOLD, F_OK));
+	EXPECT_EQ(2, pd_grown(&w->env, PD_JOBS_CANCELLED));
 }
 
 /* The program that the kernel gives the core to. */
