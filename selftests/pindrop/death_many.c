@@ -132,8 +132,10 @@ TEST_F(many, files_of_hung_devices_die_once)
 	missing = sim_find(&self->w[0].env);
 	if (missing)
 		SKIP(return, "%s", missing);
-	for (i = 0; i < self->devices; i++)
+	for (i = 0; i < self->devices; i++) {
+		MUST(sim_incurable(&self->w[i].env));
 		MUST(sim_set_all(&self->w[i].env, "hang", 1000));
+	}
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)

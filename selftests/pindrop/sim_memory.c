@@ -561,8 +561,9 @@ TEST_F(removal, by_unloading_the_module)
 
 	if (access(MODULE, R_OK))
 		SKIP(return, "no " MODULE);
-	snprintf(parameters, sizeof(parameters), "mode=%s delay_us=%lld",
-		 sim_is_direct() ? "direct" : "iommu", sim_delay_us());
+	snprintf(parameters, sizeof(parameters), "mode=%s delay_us=%lld devices=%lld",
+		 sim_is_direct() ? "direct" : "iommu", sim_delay_us(),
+		 sim_devices());
 	MUST(sim_set_all(&self->env, "delay_us", 5000));
 	pid = start_copier(&self->env, self->flag);
 	ASSERT_LE(0, pid);

@@ -78,6 +78,11 @@ long long sim_delay_us(void)
 	return read_number(PARAMETERS "/delay_us");
 }
 
+long long sim_devices(void)
+{
+	return read_number(PARAMETERS "/devices");
+}
+
 static void fault_path(char *path, size_t size, const struct pd_env *env,
 		       unsigned int chan, const char *fault)
 {

@@ -51,6 +51,7 @@ struct sim_range {
 const char *sim_find(const struct pd_env *env);
 bool sim_is_direct(void);
 long long sim_delay_us(void);
+long long sim_devices(void);
 int sim_set(const struct pd_env *env, unsigned int chan, const char *fault,
 	    long long value);
 int sim_set_all(const struct pd_env *env, const char *fault, long long value);
