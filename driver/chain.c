@@ -208,7 +208,7 @@ static void chain_terminate(struct pindrop_chan *chan)
 						    PINDROP_STEP_NONE, 0);
 }
 
-/* Nothing is issued on any channel; or it is again, and all look at once. */
+/* Nothing is issued on any channel; or it is again. */
 static void chain_hold(struct pindrop_dev *dev, bool held)
 {
 	struct pindrop_chan *chan;
@@ -222,8 +222,9 @@ static void chain_hold(struct pindrop_dev *dev, bool held)
 			chan->state = PINDROP_CHAN_RUN;
 		if (!held && chan->state != PINDROP_CHAN_GONE) {
 			pindrop_chan_pump_locked(chan);
-			mod_delayed_work(dev->wq, &chan->chain,
-					 pindrop_chain_interval(dev));
+			/* Unless it is to run sooner. */
+			queue_delayed_work(dev->wq, &chan->chain,
+					   pindrop_chain_interval(dev));
 		}
 		spin_unlock_irq(&chan->lock);
 	}
@@ -369,8 +370,8 @@ static void chain_wedge(struct pindrop_chan *chan)
 	chan->state = PINDROP_CHAN_WEDGED;
 	pindrop_chan_fail_locked(chan);
 	if (!READ_ONCE(chan->dev->gone))
-		mod_delayed_work(chan->dev->wq, &chan->chain,
-				 msecs_to_jiffies(PINDROP_RETRY_MS));
+		queue_delayed_work(chan->dev->wq, &chan->chain,
+				   msecs_to_jiffies(PINDROP_RETRY_MS));
 	spin_unlock_irq(&chan->lock);
 }
 
