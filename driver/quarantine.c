@@ -177,12 +177,14 @@ PINDROP_CLASS_SHOW(quarantine)
 	spin_unlock_irq(&lost_lock);
 	return len;
 }
+
 static CLASS_ATTR_RO(quarantine);
 
 static struct attribute *quarantine_attrs[] = {
 	&class_attr_quarantine.attr,
 	NULL
 };
+
 static const struct attribute_group quarantine_group = {
 	.attrs = quarantine_attrs,
 };

@@ -514,12 +514,13 @@ static void sim_terminate(void *engine, unsigned int id)
 {
 	struct sim *sim = engine;
 	struct sim_chan *chan = &sim->chans[id];
+	bool lies = sim_fault(chan, SIM_LIE_TERMINATE) ||
+		    sim_fault(chan, SIM_LATE_WRITE_MS);
 
 	if (sim_fault(chan, SIM_IGNORE_TERMINATE))
 		return;
 	spin_lock_irq(&chan->lock);
-	sim_stop_locked(chan, sim_fault(chan, SIM_LIE_TERMINATE) ||
-				      sim_fault(chan, SIM_LATE_WRITE_MS));
+	sim_stop_locked(chan, lies);
 	spin_unlock_irq(&chan->lock);
 	queue_work(sim_wq, &chan->work);
 	flush_work(&chan->work);

@@ -356,7 +356,8 @@ TEST_F(bus, loses_its_answers_for_good)
 		pd_unmap(&self->to);        \
 		close(self->fd);            \
 		close(self->other);         \
-		self->fd = self->other = -1;\
+		self->fd = -1;              \
+		self->other = -1;           \
 		pd_sleep_ms(50);            \
 	} while (0)
 

@@ -277,9 +277,9 @@ static void kill_at(struct __test_metadata *_metadata, struct death_watch *w,
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
 }
 
-static void sweep(struct __test_metadata *_metadata,
-		  FIXTURE_DATA(sweep) * self,
-		  const FIXTURE_VARIANT(sweep) * variant, struct times *t)
+static void sweep_once(struct __test_metadata *_metadata,
+		       FIXTURE_DATA(sweep) * self,
+		       const FIXTURE_VARIANT(sweep) * variant, struct times *t)
 {
 	struct death_watch *w = &self->w;
 	long total_us[POINTS], over_us[POINTS], rest_us;
@@ -324,7 +324,7 @@ TEST_F_TIMEOUT(sweep, of_a_piece, 110)
 	int tries = 3;
 
 	do
-		sweep(_metadata, self, variant, &t);
+		sweep_once(_metadata, self, variant, &t);
 	while (!death_kernel_is_slow() && !in_time(&t) && --tries);
 	if (death_kernel_is_slow())
 		return;
