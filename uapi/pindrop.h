@@ -54,6 +54,7 @@
  *   half of the machine's memory.
  * - EBUSY: the device's own memory is leased to another context.
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
+ *	From open(): all of its channels hang.
  * - ECANCELED: in WAIT's out_result only: cancelled with its context.
  * - ESTALE: pinned memory was replaced since.
  * - EINTR: interrupted; calling again with the same arguments is right.
@@ -323,9 +324,10 @@ struct pindrop_job_desc {
  * Binds the context, even if a job is then refused. The jobs of one context
  * and channel run in order. Errors:
  * EINVAL, EOPNOTSUPP, ENOENT, ERANGE, EBUSY, EDQUOT, ENOMEM, EPERM,
- * EOWNERDEAD, ENODEV, EIO (the channel hangs), EFAULT (nothing is queued
- * unless only the writing back failed), EINTR. @out_error_index is written
- * back on errors too.
+ * EOWNERDEAD, ENODEV, EIO (the channel hangs; or, once, the device was reset
+ * and what this context had stored in its memory is lost), EFAULT (nothing is
+ * queued unless only the writing back failed), EINTR. @out_error_index is
+ * written back on errors too.
  */
 struct pindrop_submit {
 	__u32 size;
