@@ -40,8 +40,8 @@
  * By how much a figure may have grown in all rounds together; of pinned pages,
  * not at all.
  */
-#define SLACK_FREE_PAGES 256
-#define SLACK_SLAB_PAGES 128
+#define SLACK_FREE_PAGES 512
+#define SLACK_SLAB_PAGES 256
 #define SLACK_OBJECTS 16
 #define SLACK_MM 4
 
