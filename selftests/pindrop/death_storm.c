@@ -48,6 +48,7 @@
 /* An object freed through RCU may have to wait so long for others. */
 #define BATCHES_MS 15000
 
+#define MAX_CACHES 250
 #define MAX_FIGURES 256
 
 struct figure {
@@ -217,48 +218,88 @@ static long long vmstat_of(const char *which)
 }
 
 /*
+ * A cache's files stay open: to open one takes an object, which the kernel then
+ * frees in a batch with others, when nobody knows.
+ */
+struct cache {
+	char name[256];
+	int objects, shrink;
+};
+
+static struct cache caches[MAX_CACHES];
+static int nr_caches;
+
+static int open_in(const char *cache, const char *file, int flags)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), SLAB "/%s/%s", cache, file);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/*
  * The kernel calls all objects used that lie in the slab a processor takes from
  * at the moment, so it is asked after such slabs are given back, and what that
  * needs itself comes out of the largest cache, which has the smallest slabs.
  */
-static void shrink_cache(const char *cache)
+static void shrink_cache(const struct cache *c)
 {
 	static char one[4000] = "1";
-	char path[320];
-	int fd;
 
 	memset(one + 1, '\n', sizeof(one) - 1);
-	snprintf(path, sizeof(path), SLAB "/%s/shrink", cache);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (write(fd, one, sizeof(one)) < 0)
-		dprintf(STDOUT_FILENO, "# storm: %s does not shrink\n", cache);
-	close(fd);
+	if (pwrite(c->shrink, one, sizeof(one), 0) < 0)
+		dprintf(STDOUT_FILENO, "# storm: %s keeps its slabs\n",
+			c->name);
 }
 
 /* Objects that somebody holds; -1 if the kernel does not say. */
-static long long objects_now(const char *cache)
+static long long objects_now(const struct cache *c)
 {
-	char path[320], text[64];
+	char text[64];
 	ssize_t len;
-	int fd;
 
-	snprintf(path, sizeof(path), SLAB "/%s/objects", cache);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	shrink_cache(cache);
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
+	shrink_cache(c);
+	len = pread(c->objects, text, sizeof(text) - 1, 0);
 	if (len <= 0)
 		return -1;
 	text[len] = 0;
 	return atoll(text);
 }
 
+static void watch(const char *name)
+{
+	struct cache *c = &caches[nr_caches];
+
+	if (nr_caches == MAX_CACHES)
+		return;
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	c->objects = open_in(name, "objects", O_RDONLY);
+	c->shrink = open_in(name, "shrink", O_WRONLY);
+	/* The first read of a file takes memory for all of them. */
+	if (c->objects >= 0 && c->shrink >= 0 && objects_now(c) >= 0)
+		nr_caches++;
+}
+
+/* Returns how many there are to count in. */
+static int watch_all(void)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	watch("mm_struct");
+	watch("vm_area_struct");
+	dir = opendir(SLAB);
+	while (dir && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "kmalloc-", 8) ||
+		    !strncmp(entry->d_name, "pindrop", 7))
+			watch(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return nr_caches;
+}
+
 /* Too many by chance, but never too few. */
-static long long objects(const char *cache)
+static long long objects(const struct cache *cache)
 {
 	long long least = objects_now(cache), now;
 	int i;
@@ -291,19 +332,13 @@ static long long free_pages(void)
 /* What only waits to be used again, or to be given back, is no leak. */
 static void settle(void)
 {
-	struct dirent *entry;
-	DIR *dir;
+	int i;
 
 	/* What is freed after a grace period, by a worker. */
 	pd_sleep_ms(500);
 	sim_write_file("/proc/sys/vm/drop_caches", "3");
-	dir = opendir(SLAB);
-	while (dir && (entry = readdir(dir)))
-		/* The others are second names. */
-		if (entry->d_type == DT_DIR)
-			shrink_cache(entry->d_name);
-	if (dir)
-		closedir(dir);
+	for (i = 0; i < nr_caches; i++)
+		shrink_cache(&caches[i]);
 }
 
 static void add(struct figures *now, const char *name, long long value,
@@ -321,8 +356,7 @@ static void add(struct figures *now, const char *name, long long value,
 
 static void count(struct figures *now)
 {
-	struct dirent *entry;
-	DIR *dir;
+	int i;
 
 	settle();
 	now->n = 0;
@@ -330,16 +364,10 @@ static void count(struct figures *now)
 	add(now, "pages not free", -free_pages(), SLACK_FREE_PAGES);
 	add(now, "nr_slab_unreclaimable", vmstat_of("nr_slab_unreclaimable"),
 	    SLACK_SLAB_PAGES);
-	add(now, "mm_struct", objects("mm_struct"), SLACK_MM);
-	add(now, "vm_area_struct", objects("vm_area_struct"), SLACK_OBJECTS);
-	dir = opendir(SLAB);
-	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "kmalloc-", 8) ||
-		    !strncmp(entry->d_name, "pindrop", 7))
-			add(now, entry->d_name, objects(entry->d_name),
-			    SLACK_OBJECTS);
-	if (dir)
-		closedir(dir);
+	/* The first is mm_struct. */
+	for (i = 0; i < nr_caches; i++)
+		add(now, caches[i].name, objects(&caches[i]),
+		    i ? SLACK_OBJECTS : SLACK_MM);
 }
 
 /* How many figures have grown too much. */
@@ -408,7 +436,7 @@ TEST_F_TIMEOUT(storm, leaves_nothing, 24 * 3600)
 	unsigned int warm = self->rounds / 4;
 	int bad;
 
-	if (objects("mm_struct") < 0)
+	if (watch_all() < 3)
 		SKIP(return, "the kernel does not count objects");
 	if (warm > WARM_UP)
 		warm = WARM_UP;
