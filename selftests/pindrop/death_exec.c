@@ -58,7 +58,6 @@ static void become(struct death_watch *w, int fd, bool keep)
 	set_number("PD_NEXT_OFFSET", src.offset);
 	set_number("PD_NEXT_KEPT", keep);
 	pd_sleep_ms(DEATH_INTO_MS);
-	w->shared->answer = 1;
 	execv(self[0], self);
 	CHILD(!"exec");
 }
@@ -347,15 +346,19 @@ TEST_F(sharers, end_with_the_last)
 FIXTURE(family)
 {
 	struct death_watch w;
+	const volatile struct pindrop_window *window;
 };
 
 FIXTURE_SETUP(family)
 {
 	DEATH_SETUP(&self->w);
+	self->window = pd_window(self->w.fd);
+	ASSERT_NE(NULL, self->window);
 }
 
 FIXTURE_TEARDOWN(family)
 {
+	munmap((void *)self->window, PINDROP_WINDOW_SIZE);
 	DEATH_TEARDOWN(&self->w);
 }
 
@@ -404,6 +407,7 @@ TEST_F(family, loses_the_child_first)
 
 	ASSERT_LE(0, pid);
 	EXPECT_EQ(-SIGKILL, death_kill(w, w->shared->pid));
+	EXPECT_EQ(PINDROP_STATE_OPEN, self->window->state);
 	EXPECT_EQ(1, pd_count(&w->env, PD_INFLIGHT));
 	EXPECT_EQ((long long)(2 * death_len(w)), pd_grown(&w->env, PD_BYTES));
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));

@@ -21,6 +21,9 @@ int death_watch(struct death_watch *w)
 		return -ENOMEM;
 	w->fd = pd_open(&w->env);
 	w->pieces = 4;
+	w->bound_ms = DEATH_BOUND_MS;
+	if (!death_kernel_is_slow())
+		w->bound_ms = w->env.info.out_piece_ms + DEATH_SLACK_MS;
 	w->pins = pd_vmstat_pins();
 	w->ended = pd_jobs_ended(&w->env);
 	w->since_ns = pd_now_ns();
@@ -126,7 +129,7 @@ const char *death_left(struct death_watch *w, long long jobs)
 		add(&text, "%lld pages pinned in the system. ", pins);
 	if (jobs != DEATH_ANY_JOBS && ended != jobs)
 		add(&text, "%lld of %lld jobs ended. ", ended, jobs);
-	if (ms > DEATH_BOUND_MS)
+	if (ms > w->bound_ms)
 		add(&text, "it took %ld ms. ", ms);
 	return text;
 }

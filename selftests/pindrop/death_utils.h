@@ -10,6 +10,8 @@
 
 /* All of one death has 1 s; the rest is for a slow guest. */
 #define DEATH_BOUND_MS 2000
+/* Over the rest of a piece, which is all that hardware that works needs. */
+#define DEATH_SLACK_MS 250
 /* Into the middle of a piece. */
 #define DEATH_INTO_MS 30
 /* For death_left(): nobody has counted them. */
@@ -29,6 +31,7 @@ struct death_watch {
 	struct death_shared *shared;
 	int fd; /* kept open, so that only the owner's end ends its jobs */
 	size_t pieces; /* that a copy has at least */
+	long bound_ms; /* from since_ns on */
 	__u64 since_ns;
 	long long pins;
 	long long ended;
