@@ -114,6 +114,7 @@ const char *death_left(struct death_watch *w, long long jobs)
 	long ms = pd_ms_since(w->since_ns);
 	long long now[ARRAY_LEN(list)], pins, ended;
 	static char text[256];
+	char scenario[64];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(list); i++)
@@ -131,6 +132,12 @@ const char *death_left(struct death_watch *w, long long jobs)
 		add(&text, "%lld of %lld jobs ended. ", ended, jobs);
 	if (ms > w->bound_ms)
 		add(&text, "it took %ld ms. ", ms);
+	if (w->test) {
+		snprintf(scenario, sizeof(scenario), "%s:%s",
+			 program_invocation_short_name + strlen("death_"),
+			 w->test);
+		pd_matrix(scenario, ms, pins ? -1 : ms, now[2]);
+	}
 	return text;
 }
 

@@ -28,6 +28,7 @@ struct death_shared {
 /* A device on which somebody will die. */
 struct death_watch {
 	struct pd_env env;
+	const char *test;
 	struct death_shared *shared;
 	int fd; /* kept open, so that only the owner's end ends its jobs */
 	size_t pieces; /* that a copy has at least */
@@ -38,10 +39,11 @@ struct death_watch {
 };
 
 /* The contents of a fixture's setup and teardown. */
-#define DEATH_SETUP(w)                \
-	do {                          \
-		PD_SETUP(&(w)->env);  \
-		MUST(death_watch(w)); \
+#define DEATH_SETUP(w)                       \
+	do {                                 \
+		PD_SETUP(&(w)->env);         \
+		MUST(death_watch(w));        \
+		(w)->test = _metadata->name; \
 	} while (0)
 #define DEATH_TEARDOWN(w)               \
 	do {                            \
