@@ -235,12 +235,27 @@ static void buf_unmap_dma(struct pindrop_buf *buf)
 	spin_unlock(&dev->bufs_lock);
 	if (!buf->cpu)
 		dma_unmap_sgtable(dev->parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
-	else if (!pindrop_quarantine_has(buf))
+	else if (pindrop_quarantine_has(buf))
+		buf->kept = true; /* with its mapping: there is no other way */
+	else
 		dma_free_coherent(dev->parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
 	/* Removal goes on when it has seen the last one. */
 	if (atomic_dec_and_test(&dev->nmapped))
 		wake_up_all(&dev->quiet);
+}
+
+/* Proved over while the device in its place is being bound, or too late. */
+static void buf_free_kept(struct pindrop_buf *buf)
+{
+	struct device *parent = buf->dev->parent;
+
+	if (parent->driver)
+		dma_free_coherent(parent, buf->bytes, buf->cpu,
+				  sg_dma_address(buf->sgt.sgl));
+	else
+		dev_warn(parent, "%llu bytes of coherent memory are lost: the device went as it hung\n",
+			 buf->bytes);
 }
 
 /**
@@ -262,6 +277,8 @@ static void buf_free(struct kref *ref)
 	unsigned long i;
 
 	buf_unmap_dma(buf);
+	if (buf->kept)
+		buf_free_kept(buf);
 	trace_pindrop_buf_free(buf, buf->bytes);
 	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT))
 		for (i = 0; i < buf->npages && buf->pages[i]; i++)

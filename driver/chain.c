@@ -135,6 +135,20 @@ static void chain_trace(struct pindrop_dev *dev, int step, int result)
 							     result, 0);
 }
 
+/* Read from the hardware, though nothing of ours may be on it. */
+static bool chain_all_idle(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+	bool idle = true;
+
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		idle &= pindrop_chan_service_locked(chan) > 0;
+		spin_unlock_irq(&chan->lock);
+	}
+	return idle;
+}
+
 /* Whether it is worth waiting for: not what is late already. */
 static bool chain_hopeful(struct pindrop_chan *chan)
 {
@@ -277,6 +291,8 @@ static void chain_revive(struct pindrop_dev *dev)
 
 	if (dev->gone)
 		return;
+	/* What comes to its end from here on has to find all of it undone. */
+	chain_hold(dev, true);
 	if (dev->cut && dev->ops->uncut)
 		dev->ops->uncut(dev->engine);
 	for_each_chan(chan, dev) {
@@ -345,14 +361,15 @@ static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 	}
 	if (err != -EAGAIN && err != -EOPNOTSUPP) {
 		dev->cut = true;
-		dev->devmem_lost |= !err;
+		dev->devmem_lost |= step == 5;
 	}
+	dev->try_again = err == -EAGAIN;
 	chain_set_resetting(dev, false);
 	if (err == -EAGAIN || err == -EOPNOTSUPP) {
 		chain_hold(dev, false);
 		return err;
 	}
-	quiet = chain_poll(dev, 1, false);
+	quiet = chain_poll(dev, 1, false) && chain_all_idle(dev);
 	chain_trace(dev, step, PINDROP_STEP_PROOF);
 	if (!quiet)
 		return -EIO;
@@ -360,19 +377,33 @@ static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 	return 0;
 }
 
-/* K8 for a channel: fail everybody once, keep what may still be touched. */
-static void chain_wedge(struct pindrop_chan *chan)
+/*
+ * K8 for a channel: fail everybody once, keep what may still be touched. False
+ * if it has become quiet after all, which counts unless all is cut off.
+ */
+static bool chain_wedge(struct pindrop_chan *chan)
 {
+	struct pindrop_dev *dev = chan->dev;
+	bool wedged;
+
 	spin_lock_irq(&chan->lock);
-	if (chan->state != PINDROP_CHAN_WEDGED)
-		trace_pindrop_kill_step(chan, 0, 8, PINDROP_STEP_START,
-					chain_count_locked(chan));
-	chan->state = PINDROP_CHAN_WEDGED;
-	pindrop_chan_fail_locked(chan);
-	if (!READ_ONCE(chan->dev->gone))
-		queue_delayed_work(chan->dev->wq, &chan->chain,
-				   msecs_to_jiffies(PINDROP_RETRY_MS));
+	wedged = dev->cut || !list_empty(&chan->issued);
+	if (!wedged) {
+		chan->state = PINDROP_CHAN_RUN;
+		pindrop_chan_pump_locked(chan);
+	} else {
+		if (chan->state != PINDROP_CHAN_WEDGED)
+			trace_pindrop_kill_step(chan, 0, 8, PINDROP_STEP_START,
+						chain_count_locked(chan));
+		chan->state = PINDROP_CHAN_WEDGED;
+		pindrop_chan_fail_locked(chan);
+		/* Soon: proof may be on its way. Then every minute. */
+		if (!READ_ONCE(dev->gone))
+			queue_delayed_work(dev->wq, &chan->chain,
+					   pindrop_chain_interval(dev));
+	}
 	spin_unlock_irq(&chan->lock);
+	return wedged;
 }
 
 /* K7 and K8 for a device that is cut off, without proof. */
@@ -387,9 +418,13 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 	}
 	if (!PINDROP_BROKEN(K7) && !dev->gone && pindrop_iommu_blocks(dev)) {
 		chain_trace(dev, 7, PINDROP_STEP_START);
+		/* No interrupt may hand the CPU what is unmapped. */
+		chain_set_resetting(dev, true);
 		pindrop_quarantine_unmap(dev);
+		chain_set_resetting(dev, dev->paused);
 	}
-	WRITE_ONCE(dev->held, false);
+	if (!dev->paused)
+		WRITE_ONCE(dev->held, false);
 	if (before && !dev->gone)
 		return;
 	dev_crit(&dev->dev, "hangs, cut off: memory in use is kept until it is read idle\n");
@@ -400,6 +435,7 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 static void chain_escalate(struct pindrop_chan *chan)
 {
 	struct pindrop_dev *dev = chan->dev;
+	bool known = chan->state == PINDROP_CHAN_WEDGED;
 	int err;
 
 	if (PINDROP_BROKEN(I2))
@@ -418,7 +454,8 @@ static void chain_escalate(struct pindrop_chan *chan)
 		chain_wedge_all(dev);
 		return;
 	}
-	chain_wedge(chan);
+	if (!chain_wedge(chan) || known)
+		return;
 	dev_crit(&dev->dev,
 		 "channel %u hangs: its memory is kept until it is read idle\n",
 		 chan->id);
@@ -461,13 +498,13 @@ static void chain_run(struct pindrop_chan *chan)
 	chain_abort_locked(chan);
 	pindrop_chan_pump_locked(chan);
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan) &&
-		chan->state != PINDROP_CHAN_WEDGED;
+		(chan->state != PINDROP_CHAN_WEDGED || dev->try_again);
 	chain_rearm_locked(chan);
 	spin_unlock_irq(&chan->lock);
 
 	if (hangs)
 		chain_escalate(chan);
-	else if (dev->cut && chain_all_quiet(dev))
+	else if (dev->cut && chain_all_quiet(dev) && chain_all_idle(dev))
 		chain_revive(dev); /* late, but proof */
 	chain_tell_running(dev);
 }
@@ -594,61 +631,128 @@ bool pindrop_chain_wedged(struct pindrop_dev *dev)
 	return true;
 }
 
-/**
- * pindrop_pause() - quiet a device that the bus is going to reset or suspend
- * @dev: the device, registered
- *
- * What is on the hardware may end, each within the engine's bound; then the
- * device is cut off. Jobs that are queued, or come, wait for pindrop_unpause(), which
- * has to follow. Registers and configuration are the caller's until then.
- *
- * Context: the parent's device lock is held; sleeps, for the engine's bound
- * times its depth, and once more, at most.
- * Return: 0, or -EBUSY if the hardware was not proved quiet.
- */
-int pindrop_pause(struct pindrop_dev *dev)
+/* The bus does not give it back: nobody has to wait for it any longer. */
+static void chain_pause_is_late(struct pindrop_dev *dev)
 {
-	bool quiet;
+	if (!dev->paused || time_before(jiffies, dev->pause_end) || dev->gone)
+		return;
+	dev->pause_end = jiffies + MAX_JIFFY_OFFSET;
+	chain_wedge_all(dev);
+}
+
+/**
+ * pindrop_pause_work() - see that a pause has an end
+ * @work: pindrop_dev::pause_work
+ *
+ * Context: dev::wq; takes dev::chain.
+ */
+void pindrop_pause_work(struct work_struct *work)
+{
+	struct pindrop_dev *dev = container_of(to_delayed_work(work),
+					       struct pindrop_dev, pause_work);
 
 	mutex_lock(&dev->chain);
-	dev->paused = true;
-	quiet = chain_stop(dev, true);
+	chain_pause_is_late(dev);
+	mutex_unlock(&dev->chain);
+}
+
+static void chain_pause(struct pindrop_dev *dev)
+{
 	chain_set_resetting(dev, true);
 	dev->cut = true;
 	dev->ops->cut(dev->engine);
 	chain_set_resetting(dev, false);
-	if (!quiet)
-		quiet = chain_poll(dev, 1, false);
+	if (!chain_all_quiet(dev))
+		chain_poll(dev, 1, false);
 	chain_trace(dev, 6, PINDROP_STEP_PROOF);
 	chain_set_resetting(dev, true);
+	dev->pause_failed = false;
+	dev->pause_end = jiffies + msecs_to_jiffies(PINDROP_PAUSE_MS);
+	mod_delayed_work(dev->wq, &dev->pause_work,
+			 msecs_to_jiffies(PINDROP_PAUSE_MS));
+}
+
+/**
+ * pindrop_pause() - quiet a device that the bus is going to reset
+ * @dev: the device, registered
+ *
+ * What is on the hardware may end, each within the engine's bound; then the
+ * device is cut off. Jobs that are queued, or come, wait for pindrop_unpause(),
+ * which has to follow; if that takes a minute, they fail. Pauses may overlap.
+ * Registers and configuration are the caller's until then.
+ *
+ * Context: the parent's device lock is held; sleeps, for the engine's bound
+ * times its depth, and once more, at most.
+ */
+void pindrop_pause(struct pindrop_dev *dev)
+{
+	mutex_lock(&dev->chain);
+	if (!dev->gone && !dev->paused++) {
+		chain_stop(dev, true);
+		chain_pause(dev);
+	}
 	mutex_unlock(&dev->chain);
-	return quiet ? 0 : -EBUSY;
 }
 EXPORT_SYMBOL_GPL(pindrop_pause);
 
 /**
- * pindrop_unpause() - go on after pindrop_pause()
+ * pindrop_suspend() - the same, unless the hardware hangs
+ * @dev: the device, registered
+ *
+ * Context: as pindrop_pause().
+ * Return: 0, or -EBUSY if the hardware is not quiet: then nothing is paused.
+ */
+int pindrop_suspend(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+	int err = 0;
+
+	mutex_lock(&dev->chain);
+	if (dev->gone || dev->paused) {
+		err = dev->gone ? 0 : -EBUSY;
+	} else if (chain_stop(dev, true)) {
+		dev->paused++;
+		chain_pause(dev);
+	} else {
+		err = -EBUSY;
+		for_each_chan(chan, dev)
+			if (!chain_quiet(chan))
+				chain_wedge(chan);
+		chain_hold(dev, false);
+	}
+	mutex_unlock(&dev->chain);
+	return err;
+}
+EXPORT_SYMBOL_GPL(pindrop_suspend);
+
+/**
+ * pindrop_unpause() - go on after pindrop_pause() or pindrop_suspend()
  * @dev: the device
  * @idle: it answers, is still cut off as by the cut op, and was read idle
  *
- * Calls uncut. If the device is not idle all its jobs fail, and what they use
- * is kept.
+ * Calls uncut, if it ends the last pause. If the device is not idle all its
+ * jobs fail, and what they use is kept.
  *
  * Context: as pindrop_pause().
  */
 void pindrop_unpause(struct pindrop_dev *dev, bool idle)
 {
 	mutex_lock(&dev->chain);
+	if (dev->gone || !dev->paused)
+		goto out;
 	dev->devmem_lost = true;
+	dev->pause_failed |= !idle;
+	if (--dev->paused)
+		goto out;
+	cancel_delayed_work(&dev->pause_work);
 	chain_set_resetting(dev, false);
-	dev->paused = false;
-	if (dev->gone)
-		dev->held = true;
-	else if (idle && chain_poll(dev, 1, false))
+	if (!dev->pause_failed && chain_poll(dev, 1, false) &&
+	    chain_all_idle(dev))
 		chain_revive(dev);
 	else
 		chain_wedge_all(dev);
 	chain_tell_running(dev);
+out:
 	mutex_unlock(&dev->chain);
 }
 EXPORT_SYMBOL_GPL(pindrop_unpause);

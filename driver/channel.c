@@ -253,7 +253,11 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 		piece = list_first_entry_or_null(&chan->replay,
 						 struct pindrop_piece, node);
 		if (piece) {
-			err = piece_start(chan, piece);
+			job = piece->job;
+			/* Thrown away before a reset took what it was to use. */
+			err = job->uses_devmem && !job->zero &&
+			      !chan->dev->lease_clean ?
+				      -EIO : piece_start(chan, piece);
 			if (err)
 				piece_end(chan, piece, err);
 			continue;

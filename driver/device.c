@@ -196,6 +196,8 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 	for (i = 0; dev->chans && i < dev->limits.channels; i++)
 		if (dev->chans[i].pieces)
 			pindrop_chan_fini(&dev->chans[i]);
+	/* Not armed once the device is gone. */
+	cancel_delayed_work_sync(&dev->pause_work);
 	pindrop_zero_unmap(dev);
 	if (dev->wq)
 		destroy_workqueue(dev->wq);
@@ -218,7 +220,8 @@ bool pindrop_iommu_blocks(struct pindrop_dev *dev)
 	struct iommu_group *group;
 	unsigned int count = 0;
 
-	if (dev->iommu != PINDROP_IOMMU_STRICT ||
+	/* Asked again: the administrator may have made it lazy. */
+	if (iommu_kind(parent) != PINDROP_IOMMU_STRICT ||
 	    (dev_is_pci(parent) && to_pci_dev(parent)->ats_enabled))
 		return false;
 	group = iommu_group_get(parent);
@@ -315,6 +318,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	if (dev_is_dma_coherent(parent))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->chain);
+	INIT_DELAYED_WORK(&dev->pause_work, pindrop_pause_work);
 	mutex_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->kept);
 	INIT_LIST_HEAD(&dev->ctxs);

@@ -134,7 +134,8 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 				     void *engine);
 void pindrop_unregister(struct pindrop_dev *dev);
 void pindrop_put(struct pindrop_dev *dev);
-int pindrop_pause(struct pindrop_dev *dev);
+void pindrop_pause(struct pindrop_dev *dev);
+int pindrop_suspend(struct pindrop_dev *dev);
 void pindrop_unpause(struct pindrop_dev *dev, bool idle);
 void pindrop_shutdown(struct pindrop_dev *dev);
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan);

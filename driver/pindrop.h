@@ -71,6 +71,8 @@
 #define PINDROP_DEADLINE_MS 1000
 /* A hung channel is asked for proof again every so often. */
 #define PINDROP_RETRY_MS 60000
+/* So long the bus may have a device before its jobs fail. */
+#define PINDROP_PAUSE_MS 60000
 
 /**
  * struct pindrop_stats - what sysfs shows; only ever added to and taken from
@@ -154,14 +156,19 @@ struct pindrop_chan {
  * @gate: read-held around register access and queueing
  * @gone: no entry any more, nothing is issued; written once, before
  *	synchronize_srcu()
- * @chain: held by who runs the kill chain from K2 on, and guards the next six,
- *	which are read under the channels' locks. Of the device's own lock only
+ * @chain: held by who runs the kill chain from K2 on, and guards what follows,
+ *	up to @lock; some of it is read under the channels' locks. Of the device's own lock only
  *	a try is allowed inside
- * @paused: the bus has the device (reset, AER, suspend): the chain waits
+ * @paused: how often the bus has the device (reset, AER, suspend): the chain
+ *	waits
+ * @pause_failed: somebody who gave it back had not read it idle
+ * @pause_end: when its jobs have waited long enough (jiffies)
+ * @pause_work: looks at that
  * @held: nothing is issued on any channel
  * @resetting: what registers read is of no account
  * @cut: the device is cut off: what it finishes now, it did not copy
  * @devmem_lost: a reset took what was in the device's memory
+ * @try_again: the last reset was not to be had, and may be next time
  * @told: user space was told that it hangs
  * @lock: guards @ctxs
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
@@ -202,11 +209,15 @@ struct pindrop_dev {
 	struct srcu_struct gate;
 	bool gone;
 	struct mutex chain;
-	bool paused;
+	unsigned int paused;
+	bool pause_failed;
+	unsigned long pause_end;
+	struct delayed_work pause_work;
 	bool held;
 	bool resetting;
 	bool cut;
 	bool devmem_lost;
+	bool try_again;
 	bool told;
 	struct mutex lock;
 	struct list_head ctxs;
@@ -374,6 +385,7 @@ struct pindrop_ctx {
  * @pgoff: the first of them, in pages; for readers of the handle table, too
  * @node: in dev::bufs
  * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
+ * @kept: coherent, unmapped by name only: see buf_free_kept()
  * @charged: counted against its user
  * @need_sync: the device does not see the CPU's caches, or it bounces
  * @vmas: mappings, for tracing
@@ -401,6 +413,7 @@ struct pindrop_buf {
 	unsigned long pgoff;
 	struct list_head node;
 	atomic_t mapped;
+	bool kept;
 	bool charged;
 	bool need_sync;
 	atomic_t vmas;
@@ -572,6 +585,7 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan);
 
 /* chain.c: the kill chain from K2 on */
 void pindrop_chain_work(struct work_struct *work);
+void pindrop_pause_work(struct work_struct *work);
 unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);

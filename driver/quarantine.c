@@ -168,12 +168,17 @@ PINDROP_CLASS_SHOW(quarantine)
 	int len = 0;
 
 	spin_lock_irq(&lost_lock);
-	list_for_each_entry(b, &lost_bufs, lost_node)
+	list_for_each_entry(b, &lost_bufs, lost_node) {
+		if (len > PAGE_SIZE - 128) {
+			len += sysfs_emit_at(buf, len, "...\n");
+			break;
+		}
 		len += sysfs_emit_at(buf, len, "%s %llu %lld %d %u\n",
 				     b->dev->parent_name, b->bytes,
 				     now - b->lost_since, b->lost_pid,
 				     from_kuid_munged(current_user_ns(),
 						      b->lost_uid));
+	}
 	spin_unlock_irq(&lost_lock);
 	return len;
 }

@@ -66,6 +66,7 @@ MODULE_PARM_DESC(dma_bits,
  * @piece: on the hardware, or NULL; like @phase2 under the channel's lock
  * @phase2: the piece's second DMA is still to be started
  * @stop: ... but must not be
+ * @in_error: the bus is recovering from one
  */
 struct edu {
 	struct pci_dev *pdev;
@@ -75,6 +76,7 @@ struct edu {
 	struct pindrop_piece *piece;
 	bool phase2;
 	bool stop;
+	bool in_error;
 };
 
 static void edu_start(struct edu *edu, u64 src, u64 dst, u32 len, u32 cmd)
@@ -189,14 +191,16 @@ static int edu_reset(void *engine, bool locked)
 	struct edu *edu = engine;
 	int err;
 
-	if (!locked && !device_trylock(&edu->pdev->dev))
+	if (!locked && !pci_dev_trylock(edu->pdev))
 		return -EAGAIN;
 	edu_cut(edu);
-	err = __pci_reset_function_locked(edu->pdev);
+	/* Who is not there any more would be waited for, for a minute. */
+	err = pci_channel_offline(edu->pdev) ?
+		      -ENODEV : __pci_reset_function_locked(edu->pdev);
 	if (!err)
 		edu_restore(edu);
 	if (!locked)
-		device_unlock(&edu->pdev->dev);
+		pci_dev_unlock(edu->pdev);
 	/* There is no such way, but it is cut off. */
 	return err ? -EIO : 0;
 }
@@ -367,6 +371,7 @@ static int edu_start_up(struct edu *edu)
 		return dev_err_probe(&pdev->dev, -ENODEV, "no edu: id %#x\n",
 				     readl(edu->regs + EDU_ID));
 	/* What an earlier driver left behind may not see the bus open. */
+	pci_clear_master(pdev);
 	err = edu_wait_idle(edu);
 	if (err)
 		return dev_err_probe(&pdev->dev, err, "not idle\n");
@@ -489,8 +494,10 @@ static pci_ers_result_t edu_error_detected(struct pci_dev *pdev,
 {
 	struct edu *edu = pci_get_drvdata(pdev);
 
-	pindrop_pause(edu->pd);
-	if (state != pci_channel_io_perm_failure)
+	if (!edu->in_error)
+		pindrop_pause(edu->pd);
+	edu->in_error = state != pci_channel_io_perm_failure;
+	if (edu->in_error)
 		return PCI_ERS_RESULT_NEED_RESET;
 	pindrop_unpause(edu->pd, false);
 	return PCI_ERS_RESULT_DISCONNECT;
@@ -500,9 +507,13 @@ static pci_ers_result_t edu_slot_reset(struct pci_dev *pdev)
 {
 	struct edu *edu = pci_get_drvdata(pdev);
 
+	/* It may have come when the others were told. */
+	if (!edu->in_error)
+		return PCI_ERS_RESULT_RECOVERED;
 	edu_restore(edu);
 	if (edu_comes_back(edu))
 		return PCI_ERS_RESULT_RECOVERED;
+	edu->in_error = false;
 	pindrop_unpause(edu->pd, false);
 	return PCI_ERS_RESULT_DISCONNECT;
 }
@@ -511,6 +522,9 @@ static void edu_resume_errors(struct pci_dev *pdev)
 {
 	struct edu *edu = pci_get_drvdata(pdev);
 
+	if (!edu->in_error)
+		return;
+	edu->in_error = false;
 	pindrop_unpause(edu->pd, edu_comes_back(edu));
 }
 
@@ -525,11 +539,8 @@ static const struct pci_error_handlers edu_errors = {
 static int edu_suspend(struct device *dev)
 {
 	struct edu *edu = dev_get_drvdata(dev);
-	int err = pindrop_pause(edu->pd);
 
-	if (err)
-		pindrop_unpause(edu->pd, false);
-	return err;
+	return pindrop_suspend(edu->pd);
 }
 
 static int edu_resume(struct device *dev)

@@ -733,12 +733,7 @@ static void sim_shutdown(struct platform_device *pdev)
 
 static int sim_suspend(struct device *dev)
 {
-	struct sim *sim = sim_of(dev);
-	int err = pindrop_pause(sim->pd);
-
-	if (err)
-		pindrop_unpause(sim->pd, false);
-	return err;
+	return pindrop_suspend(sim_of(dev)->pd);
 }
 
 /* What hangs is as idle as it was. */
