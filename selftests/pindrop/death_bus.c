@@ -276,15 +276,42 @@ TEST_F(bus, reports_an_error_that_is_not_fatal)
 	EXPECT_UNHURT(mine, theirs);
 }
 
+/* ... and somebody else resets it before it has recovered from that. */
+TEST_F(bus, resets_it_in_a_recovery)
+{
+	__u64 mine, theirs;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		memset(self->dst.map, 0, self->len);
+		memset(self->to.map, 0, self->len);
+		mine = START();
+		theirs = OTHER();
+		pd_sleep_ms(30);
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			_exit(!error_happens(self->device,
+					     "aer_rootport_total_err_fatal",
+					     "DLP"));
+		pd_sleep_ms(10 + 15 * i);
+		/* It may have the device's lock, or not. */
+		write_file(self->device, "reset", "1");
+		EXPECT_EQ(0, pd_join(pid));
+		EXPECT_UNHURT(mine, theirs);
+	}
+}
+
 /* It goes to sleep with all of it, and wakes with its jobs. */
 TEST_F(bus, suspends_it)
 {
 	__u64 mine, theirs;
 
-	if (access("/sys/power/pm_test", W_OK))
-		SKIP(return, "no /sys/power/pm_test");
 	mine = START();
 	theirs = OTHER();
+	MUST(write_file("/sys/module/suspend/parameters", "pm_test_delay",
+			"0"));
 	MUST(write_file("/sys/power", "pm_test", "devices"));
 	EXPECT_EQ(0, write_file("/sys/power", "state", "freeze"));
 	MUST(write_file("/sys/power", "pm_test", "none"));

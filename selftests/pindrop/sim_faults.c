@@ -380,6 +380,8 @@ TEST_F(faults, hang_that_ends_unheard_is_found_by_the_next_death)
 
 	SET("hang", 1);
 	EXPECT_EQ(-EIO, result(self->fd, START(1)));
+	/* The driver looks again soon, and then only after a minute. */
+	pd_sleep_ms(self->piece_ms);
 	SET("delay_us", 50000);
 	SET("lost_irq", 1);
 	SET("hang", 0);

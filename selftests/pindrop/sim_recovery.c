@@ -426,28 +426,94 @@ TEST_F(recovery, is_left_to_the_next_driver)
 	EXPECT_LE(0, self->other);
 }
 
-/* Jobs outlive a suspend; a device that hangs does not let it happen. */
+/* All devices are suspended, and at once resumed. */
+static int suspend_for_a_moment(void)
+{
+	int err, end;
+
+	err = sim_write_file("/sys/module/suspend/parameters/pm_test_delay",
+			     "0");
+	if (!err)
+		err = sim_write_file("/sys/power/pm_test", "devices");
+	if (!err)
+		err = sim_write_file("/sys/power/state", "freeze");
+	end = sim_write_file("/sys/power/pm_test", "none");
+	return err ? err : end;
+}
+
+/* Jobs outlive it. */
 TEST_F(recovery, of_what_was_suspended)
 {
 	__u64 mine;
 
-	if (access("/sys/power/pm_test", W_OK))
-		SKIP(return, "no /sys/power/pm_test");
-	MUST(sim_write_file("/sys/power/pm_test", "devices"));
 	MUST(sim_set_all(&self->env, "delay_us", 50000));
 	mine = START(8);
 	ASSERT_EQ(1, mine);
-	EXPECT_EQ(0, sim_write_file("/sys/power/state", "freeze"));
+	MUST(suspend_for_a_moment());
 	EXPECT_EQ(0, result(self->fd, mine));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
-	MUST(sim_set_all(&self->env, "delay_us", 0));
+}
+
+/* A device that hangs does not let it happen, and the rest of it works on. */
+TEST_F(recovery, comes_before_a_suspend)
+{
+	__u64 mine;
+	int fd;
+
 	MUST(sim_incurable(&self->env));
 	SET("hang", 1);
 	mine = START(1);
 	EXPECT_EQ(-EIO, result(self->fd, mine));
-	FAILS(EBUSY, sim_write_file("/sys/power/state", "freeze"));
-	MUST(sim_write_file("/sys/power/pm_test", "none"));
+	FAILS(EBUSY, suspend_for_a_moment());
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
+	EXPECT_EQ(0, result(self->other, OTHER(1)));
+	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
+	fd = pd_open(&self->env);
+	EXPECT_LE(0, fd);
+	close(fd);
+}
+
+/* P5: what waited behind one that hangs finds the device's memory gone. */
+TEST_F(recovery, does_not_do_again_what_is_lost)
+{
+	const size_t len = 4096;
+	struct pindrop_job_desc hang = pd_copy(&self->from, 0, &self->to, 0, len);
+	struct pindrop_job_desc in = pd_copy(&self->src, 0, &self->dst, 0, len);
+	struct pindrop_job_desc out = in;
+	struct pindrop_submit theirs, mine;
+
+	in.dst = PINDROP_DEVMEM;
+	out.src = PINDROP_DEVMEM;
+	EXPECT_EQ(0, pd_run(self->fd, &in, 1));
+	SET("hang", 2);
+	MUST(pd_submit_on(self->other, 0, &hang, 1, &theirs));
+	MUST(pd_submit_on(self->fd, 0, &out, 1, &mine));
+	MUST(suspend_for_a_moment());
+	EXPECT_EQ(-EIO, result(self->other, theirs.out_last));
+	EXPECT_EQ(-EIO, result(self->fd, mine.out_last));
+}
+
+/* It ends by itself while the driver still waits for others: it counts. */
+TEST_F(recovery, that_comes_by_itself)
+{
+	__u64 begin, mine, theirs;
+
+	MUST(sim_incurable(&self->env));
+	MUST(sim_set(&self->env, 1, "delay_us", 250000));
+	SET("hang", 1);
+	begin = pd_now_ns();
+	mine = START(1);
+	ASSERT_EQ(1, mine);
+	theirs = OTHER(1);
+	while (pd_ms_since(begin) < 2 * self->piece_ms - 30)
+		pd_sleep_ms(1);
+	SET("hang", 0);
+	/* Copied, or given up a moment before. */
+	EXPECT_LE(-EIO, result(self->fd, mine));
+	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
+	pd_sleep_ms(200);
+	EXPECT_EQ(0, result(self->fd, START(1)));
 }
 
 TEST_HARNESS_MAIN
