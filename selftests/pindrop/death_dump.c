@@ -81,7 +81,7 @@ static pid_t fork_dumper(struct death_watch *w)
 	signal(SIGSEGV, SIG_DFL);
 	death_start(w, w->fd, &src, &dst);
 	CHILD(pd_start(w->fd, &src, &dst, src.len));
-	pd_sleep_ms(DEATH_INTO_MS);
+	pd_sleep_ms(w->into_ms);
 	pd_post(&w->shared->flag, 1);
 	raise(SIGSEGV);
 	_exit(1);

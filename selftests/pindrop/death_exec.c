@@ -57,7 +57,7 @@ static void become(struct death_watch *w, int fd, bool keep)
 	set_number("PD_NEXT_LAST", w->shared->last);
 	set_number("PD_NEXT_OFFSET", src.offset);
 	set_number("PD_NEXT_KEPT", keep);
-	pd_sleep_ms(DEATH_INTO_MS);
+	pd_sleep_ms(w->into_ms);
 	execv(self[0], self);
 	CHILD(!"exec");
 }
@@ -197,7 +197,7 @@ TEST_F(exec, is_none_when_one_of_16_threads_leaves)
 		for (i = 1; i < THREADS; i++)
 			CHILD(!pthread_create(&thread, NULL, submitter, w));
 		CHILD(pd_await(&w->shared->flag, THREADS - 1));
-		pd_sleep_ms(DEATH_INTO_MS);
+		pd_sleep_ms(w->into_ms);
 		_exit(7);
 	}
 	ASSERT_TRUE(pd_await(&w->shared->flag, THREADS - 1));
@@ -335,7 +335,7 @@ TEST_F(sharers, end_with_the_last)
 	EXPECT_EQ((long long)(2 * death_len(w)), pd_grown(&w->env, PD_BYTES));
 	pd_post(&w->shared->flag, 2);
 	ASSERT_TRUE(pd_await(&w->shared->flag, 3));
-	pd_sleep_ms(DEATH_INTO_MS);
+	pd_sleep_ms(w->into_ms);
 	EXPECT_EQ(1, pd_count(&w->env, PD_INFLIGHT));
 	EXPECT_EQ(-SIGKILL, death_kill(w, w->shared->pid));
 	EXPECT_OVER(w, 2);

@@ -10,7 +10,6 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -490,18 +489,9 @@ TEST_F(space, kept_by_readers_of_proc_maps)
 	EXPECT_STREQ("", death_strays(w));
 }
 
-static int run_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set);
-}
-
 static void copy_elsewhere(struct death_watch *w)
 {
-	CHILD(!run_on(1));
+	CHILD(!death_run_on(1));
 	copy(w);
 }
 
@@ -516,7 +506,7 @@ TEST_F(space, kept_by_an_idle_processor)
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "one processor only");
-	MUST(run_on(0));
+	MUST(death_run_on(0));
 	pid = death_fork(w, copy_elsewhere);
 	ASSERT_LE(0, pid);
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
@@ -546,7 +536,7 @@ static bool stop_at_exit(struct death_watch *w, pid_t pid)
 		EXPECT_EQ(PINDROP_STATE_OPEN, self->window->state);       \
 		EXPECT_EQ((long long)(2 * death_len(w)),                  \
 			  pd_grown(&(w)->env, PD_BYTES));                 \
-		pd_sleep_ms(DEATH_INTO_MS);                               \
+		pd_sleep_ms((w)->into_ms);                                \
 		EXPECT_EQ(1, pd_count(&(w)->env, PD_INFLIGHT));           \
 	} while (0)
 

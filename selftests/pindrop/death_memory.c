@@ -120,9 +120,11 @@ FIXTURE_VARIANT_ADD(owner, moved) { .live = move_buffers };
 FIXTURE_VARIANT_ADD(owner, mapped_over) { .live = map_over_buffers };
 FIXTURE_VARIANT_ADD(owner, freed) { .live = free_handles };
 
+/* What is freed on a processor is what is taken there next. */
 FIXTURE_SETUP(owner)
 {
 	DEATH_SETUP(&self->w);
+	MUST(death_run_on(0));
 }
 
 FIXTURE_TEARDOWN(owner)
@@ -141,6 +143,21 @@ TEST_F(owner, is_killed)
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
 	EXPECT_OVER(w, 1);
 	EXPECT_EQ(1, pd_grown(&w->env, PD_CONTEXTS));
+}
+
+/* P1: the device still writes, and who dies has given up all it could. */
+TEST_F(owner, gives_nothing_back_while_dying)
+{
+	struct death_watch *w = &self->w;
+	pid_t pid = death_fork(w, variant->live);
+
+	ASSERT_LE(0, pid);
+	kill(pid, SIGKILL);
+	pd_sleep_ms(5);
+	EXPECT_STREQ("", death_strays(w));
+	EXPECT_EQ(-SIGKILL, pd_join(pid));
+	w->since_ns = pd_now_ns();
+	EXPECT_STREQ("", death_left(w, 1));
 }
 
 FIXTURE(memory)
@@ -217,7 +234,7 @@ TEST_F(memory, of_its_group_runs_out)
 		CHILD(!pd_write_file(GROUP "/cgroup.procs", "0"));
 		death_start(w, w->fd, &src, &dst);
 		pd_post(&w->shared->flag, 1);
-		pd_sleep_ms(DEATH_INTO_MS);
+		pd_sleep_ms(w->into_ms);
 		mmap(NULL, 2 * GROUP_BYTES, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 		CHILD(!"memory ran out");
@@ -263,7 +280,7 @@ TEST_F(memory, is_unmapped_after_close)
 		int fd = pd_open(&w->env);
 
 		death_start(w, fd, &src, &dst);
-		pd_sleep_ms(DEATH_INTO_MS);
+		pd_sleep_ms(w->into_ms);
 		w->since_ns = pd_now_ns();
 		CHILD(!close(fd));
 		CHILD(!pd_unmap(&src));

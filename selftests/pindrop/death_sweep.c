@@ -343,6 +343,8 @@ TEST_F(sweep, of_a_queue)
 	long ms;
 
 	w->pieces = 1;
+	/* Into the first job, whatever a piece is made of. */
+	w->into_ms = 30;
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {

@@ -12,8 +12,6 @@
 #define DEATH_BOUND_MS 2000
 /* Over the rest of a piece, which is all that hardware that works needs. */
 #define DEATH_SLACK_MS 250
-/* Into the middle of a piece. */
-#define DEATH_INTO_MS 30
 /* For death_left(): nobody has counted them. */
 #define DEATH_ANY_JOBS (-1)
 
@@ -32,6 +30,7 @@ struct death_watch {
 	struct death_shared *shared;
 	int fd; /* kept open, so that only the owner's end ends its jobs */
 	size_t pieces; /* that a copy has at least */
+	long into_ms; /* after that long the device is writing */
 	long bound_ms; /* from since_ns on */
 	__u64 since_ns;
 	long long pins;
@@ -71,6 +70,7 @@ bool death_ready(struct death_watch *w);
 int death_kill(struct death_watch *w, pid_t pid);
 const char *death_left(struct death_watch *w, long long jobs);
 const char *death_strays(const struct death_watch *w);
+int death_run_on(int cpu);
 bool death_kernel_is_slow(void);
 
 int pd_write_file(const char *path, const char *text);
