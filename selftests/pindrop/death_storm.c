@@ -206,7 +206,7 @@ static long long vmstat_of(const char *which)
 {
 	FILE *f = fopen("/proc/vmstat", "re");
 	long long value, found = -1;
-	char name[64];
+	char name[256];
 
 	if (!f)
 		return -1;
