@@ -483,14 +483,14 @@ out:
  * @handle: the handle
  *
  * Context: process context, no spinlock held.
- * Return: 0, or -ENOENT.
+ * Return: 0, or -ENOENT; of a dying context, -EOWNERDEAD or -ENODEV.
  */
 int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle)
 {
 	struct pindrop_buf *buf = xa_erase(&ctx->handles, handle);
 
 	if (!buf)
-		return -ENOENT;
+		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
 	count_handles(ctx, -1);
 	if (PINDROP_BROKEN(I3))
 		buf_unmap_dma(buf);

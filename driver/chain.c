@@ -666,7 +666,6 @@ static void chain_pause(struct pindrop_dev *dev)
 		chain_poll(dev, 1, false);
 	chain_trace(dev, 6, PINDROP_STEP_PROOF);
 	chain_set_resetting(dev, true);
-	dev->pause_failed = false;
 	dev->pause_end = jiffies + msecs_to_jiffies(PINDROP_PAUSE_MS);
 	mod_delayed_work(dev->wq, &dev->pause_work,
 			 msecs_to_jiffies(PINDROP_PAUSE_MS));
@@ -730,8 +729,8 @@ EXPORT_SYMBOL_GPL(pindrop_suspend);
  * @dev: the device
  * @idle: it answers, is still cut off as by the cut op, and was read idle
  *
- * Calls uncut, if it ends the last pause. If the device is not idle all its
- * jobs fail, and what they use is kept.
+ * Calls uncut, if it ends the last pause: what was read then counts. If the
+ * device is not idle all its jobs fail, and what they use is kept.
  *
  * Context: as pindrop_pause().
  */
@@ -741,12 +740,11 @@ void pindrop_unpause(struct pindrop_dev *dev, bool idle)
 	if (dev->gone || !dev->paused)
 		goto out;
 	dev->devmem_lost = true;
-	dev->pause_failed |= !idle;
 	if (--dev->paused)
 		goto out;
 	cancel_delayed_work(&dev->pause_work);
 	chain_set_resetting(dev, false);
-	if (!dev->pause_failed && chain_poll(dev, 1, false) &&
+	if (idle && chain_poll(dev, 1, false) &&
 	    chain_all_idle(dev))
 		chain_revive(dev);
 	else

@@ -160,8 +160,8 @@ static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 	if (err)
 		return err;
 	buf = pindrop_buf_get_handle(ctx, s->handle);
-	if (!buf)
-		return -ENOENT;
+	if (!buf) /* dying contexts have none */
+		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
 	if (s->offset + s->length > buf->bytes)
 		err = -ERANGE;
 	else if (!pindrop_enter(ctx->dev, &idx))

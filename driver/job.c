@@ -87,8 +87,8 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 		return end > dev->limits.devmem ? -ERANGE : 0;
 	}
 	buf = pindrop_buf_get_handle(job->ctx, handle);
-	if (!buf)
-		return -ENOENT;
+	if (!buf) /* dying contexts have none */
+		return pindrop_ctx_dead_errno(job->ctx) ?: -ENOENT;
 	size = buf->bytes;
 	if (end > size) {
 		pindrop_buf_put(buf);

@@ -161,7 +161,6 @@ struct pindrop_chan {
  *	a try is allowed inside
  * @paused: how often the bus has the device (reset, AER, suspend): the chain
  *	waits
- * @pause_failed: somebody who gave it back had not read it idle
  * @pause_end: when its jobs have waited long enough (jiffies)
  * @pause_work: looks at that
  * @held: nothing is issued on any channel
@@ -210,7 +209,6 @@ struct pindrop_dev {
 	bool gone;
 	struct mutex chain;
 	unsigned int paused;
-	bool pause_failed;
 	unsigned long pause_end;
 	struct delayed_work pause_work;
 	bool held;
