@@ -52,7 +52,7 @@
 #define MAX_FIGURES 256
 
 struct figure {
-	char name[256];
+	const char *name;
 	long long value;
 	long slack;
 };
@@ -348,7 +348,7 @@ static void add(struct figures *now, const char *name, long long value,
 
 	if (now->n == MAX_FIGURES)
 		return;
-	snprintf(f->name, sizeof(f->name), "%s", name);
+	f->name = name;
 	f->value = value;
 	f->slack = slack;
 	now->n++;
