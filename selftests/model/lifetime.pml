@@ -50,7 +50,8 @@
  *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove chain_stop
  *   release    edu_start_up pindrop_quarantine_keep pindrop_quarantine_prove
  *   reset      chain_escalate chain_isolate chain_try_reset chain_revive edu_reset
- *   Bus        pindrop_pause pindrop_unpause edu_reset_prepare edu_reset_done
+ *   Bus        pindrop_pause pindrop_suspend pindrop_unpause chain_stop
+ *   Bus        edu_reset_prepare edu_reset_done edu_slot_reset
  *   Bus        edu_error_detected edu_resume_errors edu_suspend edu_resume
  *   Ring       not built yet
  */
