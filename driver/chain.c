@@ -18,7 +18,7 @@
  * read the hardware idle. What others had on a device that was reset, stopped
  * or cut off is issued again, once.
  *
- * dev::chain is held from K2 to K8. The hooks of dying processes do not take
+ * dev::chain is held from K2 to K8, but for K5. The hooks of dying processes do not take
  * it: they start the chain and wait, bounded, for what comes of it.
  */
 #include "pindrop.h"
@@ -36,6 +36,25 @@
 #define for_each_chan(chan, dev)     \
 	for ((chan) = (dev)->chans; \
 	     (chan) < (dev)->chans + (dev)->limits.channels; (chan)++)
+
+/*
+ * The lock is dropped while the bus resets the device: for that it takes locks
+ * that it may hold when it calls us. Nobody else does anything meanwhile.
+ */
+static void chain_lock(struct pindrop_dev *dev)
+{
+	mutex_lock(&dev->chain);
+	while (dev->isolating) {
+		mutex_unlock(&dev->chain);
+		wait_event(dev->quiet, !READ_ONCE(dev->isolating));
+		mutex_lock(&dev->chain);
+	}
+}
+
+static void chain_unlock(struct pindrop_dev *dev)
+{
+	mutex_unlock(&dev->chain);
+}
 
 static bool chain_is_mine(struct pindrop_piece *piece)
 {
@@ -329,11 +348,16 @@ static int chain_try_reset(struct pindrop_dev *dev, bool locked)
 	if (!dev->ops->reset || PINDROP_BROKEN(K5))
 		return err;
 	chain_trace(dev, 5, PINDROP_STEP_START);
+	dev->isolating = true;
+	mutex_unlock(&dev->chain);
 	while ((err = dev->ops->reset(dev->engine, locked)) == -EAGAIN) {
 		if (!--tries || READ_ONCE(dev->gone))
 			break;
 		msleep(RESET_TRY_MS);
 	}
+	mutex_lock(&dev->chain);
+	WRITE_ONCE(dev->isolating, false);
+	wake_up_all(&dev->quiet);
 	return err;
 }
 
@@ -526,10 +550,10 @@ void pindrop_chain_work(struct work_struct *work)
 						 struct pindrop_chan, chain);
 	struct pindrop_dev *dev = chan->dev;
 
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	if (!READ_ONCE(dev->gone) && !dev->paused)
 		chain_run(chan);
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 }
 
 /**
@@ -583,13 +607,13 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	if (!chain_stop(dev, false) && chain_isolate(dev, NULL, true))
 		chain_wedge_all(dev);
 	/* Before a mapping goes: what is not proved over by now never will be. */
 	for_each_chan(chan, dev)
 		chain_set(chan, PINDROP_CHAN_GONE);
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 }
 
 /**
@@ -604,13 +628,13 @@ int pindrop_chain_reset(struct pindrop_dev *dev)
 {
 	int err = -ENODEV;
 
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	if (!READ_ONCE(dev->gone))
 		err = dev->paused ? -EBUSY : chain_isolate(dev, NULL, false);
 	if (err == -EIO)
 		chain_wedge_all(dev);
 	chain_tell_running(dev);
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 	return err == -EAGAIN ? -EBUSY : err;
 }
 
@@ -651,9 +675,9 @@ void pindrop_pause_work(struct work_struct *work)
 	struct pindrop_dev *dev = container_of(to_delayed_work(work),
 					       struct pindrop_dev, pause_work);
 
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	chain_pause_is_late(dev);
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 }
 
 static void chain_pause(struct pindrop_dev *dev)
@@ -685,12 +709,12 @@ static void chain_pause(struct pindrop_dev *dev)
  */
 void pindrop_pause(struct pindrop_dev *dev)
 {
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	if (!dev->gone && !dev->paused++) {
 		chain_stop(dev, true);
 		chain_pause(dev);
 	}
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 }
 EXPORT_SYMBOL_GPL(pindrop_pause);
 
@@ -706,7 +730,7 @@ int pindrop_suspend(struct pindrop_dev *dev)
 	struct pindrop_chan *chan;
 	int err = 0;
 
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	if (dev->gone || dev->paused) {
 		err = dev->gone ? 0 : -EBUSY;
 	} else if (chain_stop(dev, true)) {
@@ -719,7 +743,7 @@ int pindrop_suspend(struct pindrop_dev *dev)
 				chain_wedge(chan);
 		chain_hold(dev, false);
 	}
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 	return err;
 }
 EXPORT_SYMBOL_GPL(pindrop_suspend);
@@ -736,7 +760,7 @@ EXPORT_SYMBOL_GPL(pindrop_suspend);
  */
 void pindrop_unpause(struct pindrop_dev *dev, bool idle)
 {
-	mutex_lock(&dev->chain);
+	chain_lock(dev);
 	if (dev->gone || !dev->paused)
 		goto out;
 	dev->devmem_lost = true;
@@ -751,6 +775,6 @@ void pindrop_unpause(struct pindrop_dev *dev, bool idle)
 		chain_wedge_all(dev);
 	chain_tell_running(dev);
 out:
-	mutex_unlock(&dev->chain);
+	chain_unlock(dev);
 }
 EXPORT_SYMBOL_GPL(pindrop_unpause);

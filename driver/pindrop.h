@@ -164,6 +164,7 @@ struct pindrop_chan {
  * @pause_end: when its jobs have waited long enough (jiffies)
  * @pause_work: looks at that
  * @held: nothing is issued on any channel
+ * @isolating: @chain is dropped while the bus resets the device: wait for that
  * @resetting: what registers read is of no account
  * @cut: the device is cut off: what it finishes now, it did not copy
  * @devmem_lost: a reset took what was in the device's memory
@@ -181,7 +182,7 @@ struct pindrop_chan {
  * @bufs_lock: guards @bufs
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
- * @quiet: woken when @nmapped falls to 0
+ * @quiet: woken when @nmapped falls to 0, and when @isolating ends
  * @offsets: mmap offsets in use, in pages
  * @zero: zeroed memory the device reads to clear its own, so many pages, and
  *	its bus address
@@ -212,6 +213,7 @@ struct pindrop_dev {
 	unsigned long pause_end;
 	struct delayed_work pause_work;
 	bool held;
+	bool isolating;
 	bool resetting;
 	bool cut;
 	bool devmem_lost;
