@@ -46,7 +46,8 @@ static void chain_lock(struct pindrop_dev *dev)
 	mutex_lock(&dev->chain);
 	while (dev->isolating) {
 		mutex_unlock(&dev->chain);
-		wait_event(dev->quiet, !READ_ONCE(dev->isolating));
+		wait_event_timeout(dev->quiet, !READ_ONCE(dev->isolating),
+				   msecs_to_jiffies(PINDROP_DEADLINE_MS));
 		mutex_lock(&dev->chain);
 	}
 }
