@@ -33,21 +33,6 @@ FIXTURE(bus)
 	unsigned int *flag;
 };
 
-static int write_file(const char *dir, const char *name, const char *text)
-{
-	char path[PATH_MAX];
-	int fd, err = 0;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static bool file_says(const char *path, const char *text)
 {
 	char line[256] = "";
@@ -143,26 +128,18 @@ FIXTURE_TEARDOWN(bus)
 	PD_TEARDOWN(&self->env);
 }
 
-static int result(int fd, __u64 ticket)
-{
-	struct pindrop_wait wait;
-	int err = pd_wait(fd, ticket, 30000, &wait);
-
-	return err ? err : wait.out_result;
-}
-
 #define START() pd_start(self->fd, &self->src, &self->dst, self->len)
 #define OTHER() pd_start(self->other, &self->from, &self->to, self->len)
 
 /* P4: both are done, from the beginning to the end, as if nothing had been. */
-#define EXPECT_UNHURT(mine, theirs)                                      \
-	do {                                                             \
-		EXPECT_EQ(0, result(self->fd, mine));                    \
-		EXPECT_EQ(0, result(self->other, theirs));               \
-		EXPECT_EQ(-1, pd_wrong(self->dst.map, self->len, 1));    \
-		EXPECT_EQ(-1, pd_wrong(self->to.map, self->len, 2));     \
-		EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));      \
-		EXPECT_EQ(0, pd_grown(&self->env, PD_JOBS_FAILED));      \
+#define EXPECT_UNHURT(mine, theirs)                                   \
+	do {                                                          \
+		EXPECT_EQ(0, pd_result(self->fd, mine));              \
+		EXPECT_EQ(0, pd_result(self->other, theirs));         \
+		EXPECT_EQ(-1, pd_wrong(self->dst.map, self->len, 1)); \
+		EXPECT_EQ(-1, pd_wrong(self->to.map, self->len, 2));  \
+		EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));   \
+		EXPECT_EQ(0, pd_grown(&self->env, PD_JOBS_FAILED));   \
 	} while (0)
 
 TEST_F(bus, resets_it)
@@ -170,7 +147,7 @@ TEST_F(bus, resets_it)
 	__u64 mine = START(), theirs = OTHER();
 
 	pd_sleep_ms(30);
-	MUST(write_file(self->device, "reset", "1"));
+	MUST(pd_write_in(self->device, "reset", "1"));
 	EXPECT_UNHURT(mine, theirs);
 }
 
@@ -180,7 +157,7 @@ TEST_F(bus, is_asked_to_reset_it)
 	__u64 mine = START(), theirs = OTHER();
 
 	pd_sleep_ms(30);
-	MUST(write_file(self->env.sysfs, "reset", "1"));
+	MUST(pd_write_in(self->env.sysfs, "reset", "1"));
 	EXPECT_UNHURT(mine, theirs);
 }
 
@@ -209,14 +186,14 @@ TEST_F(bus, resets_it_as_its_owner_dies)
 	admin = fork();
 	ASSERT_LE(0, admin);
 	if (!admin)
-		_exit(-write_file(self->device, "reset", "1"));
+		_exit(-pd_write_in(self->device, "reset", "1"));
 	pd_sleep_ms(20);
 	begin = pd_now_ns();
 	kill(pid, SIGKILL);
 	EXPECT_EQ(-SIGKILL, pd_join(pid));
 	EXPECT_GT(1500, pd_ms_since(begin));
 	EXPECT_EQ(0, pd_join(admin));
-	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(0, pd_result(self->other, theirs));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->len, 2));
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0, 1000));
 	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
@@ -297,7 +274,7 @@ TEST_F(bus, resets_it_in_a_recovery)
 					     "DLP"));
 		pd_sleep_ms(10 + 15 * i);
 		/* It may have the device's lock, or not. */
-		write_file(self->device, "reset", "1");
+		pd_write_in(self->device, "reset", "1");
 		EXPECT_EQ(0, pd_join(pid));
 		EXPECT_UNHURT(mine, theirs);
 	}
@@ -310,11 +287,11 @@ TEST_F(bus, suspends_it)
 
 	mine = START();
 	theirs = OTHER();
-	MUST(write_file("/sys/module/suspend/parameters", "pm_test_delay",
-			"0"));
-	MUST(write_file("/sys/power", "pm_test", "devices"));
-	EXPECT_EQ(0, write_file("/sys/power", "state", "freeze"));
-	MUST(write_file("/sys/power", "pm_test", "none"));
+	MUST(pd_write_in("/sys/module/suspend/parameters", "pm_test_delay",
+			 "0"));
+	MUST(pd_write_in("/sys/power", "pm_test", "devices"));
+	EXPECT_EQ(0, pd_write_in("/sys/power", "state", "freeze"));
+	MUST(pd_write_in("/sys/power", "pm_test", "none"));
 	EXPECT_UNHURT(mine, theirs);
 }
 
@@ -326,8 +303,8 @@ TEST_F(bus, loses_its_answers)
 
 	pd_sleep_ms(30);
 	MUST(pci_answers(self->device, false));
-	first = result(self->fd, mine);
-	second = result(self->other, theirs);
+	first = pd_result(self->fd, mine);
+	second = pd_result(self->other, theirs);
 	EXPECT_EQ(-EIO, first + second);
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
@@ -338,22 +315,21 @@ TEST_F(bus, loses_its_answers)
 }
 
 /* It does not answer, and nothing can be done about it. */
-#define BREAK_FOR_GOOD()                                                  \
-	do {                                                              \
-		MUST(write_file(self->device, "reset_method", "\n"));     \
-		mine = START();                                           \
-		theirs = OTHER();                                         \
-		pd_sleep_ms(30);                                          \
-		MUST(pci_answers(self->device, false));                   \
-		EXPECT_EQ(-EIO, result(self->fd, mine));                  \
-		EXPECT_EQ(-EIO, result(self->other, theirs));             \
-		EXPECT_EQ(2, pd_grown(&self->env, PD_JOBS_FAILED));       \
-		/* Of the one that was at work: both its buffers. */      \
-		EXPECT_EQ(2 * (long long)self->src.len,                   \
-			  pd_count(&self->env, PD_QUARANTINED));          \
-		EXPECT_TRUE(file_says(QUARANTINE,                         \
-				      self->env.info.out_device));        \
-		EXPECT_EQ(-EIO, pd_open(&self->env));                     \
+#define BREAK_FOR_GOOD()                                                       \
+	do {                                                                   \
+		MUST(pd_write_in(self->device, "reset_method", "\n"));         \
+		mine = START();                                                \
+		theirs = OTHER();                                              \
+		pd_sleep_ms(30);                                               \
+		MUST(pci_answers(self->device, false));                        \
+		EXPECT_EQ(-EIO, pd_result(self->fd, mine));                    \
+		EXPECT_EQ(-EIO, pd_result(self->other, theirs));               \
+		EXPECT_EQ(2, pd_grown(&self->env, PD_JOBS_FAILED));            \
+		/* Of the one that was at work: both its buffers. */           \
+		EXPECT_EQ(2 * (long long)self->src.len,                        \
+			  pd_count(&self->env, PD_QUARANTINED));               \
+		EXPECT_TRUE(file_says(QUARANTINE, self->env.info.out_device)); \
+		EXPECT_EQ(-EIO, pd_open(&self->env));                          \
 	} while (0)
 
 /* K7: what may still be written is taken from the IOMMU, for good. */
@@ -366,12 +342,12 @@ TEST_F(bus, loses_its_answers_for_good)
 
 	BREAK_FOR_GOOD();
 	MUST(pci_answers(self->device, true));
-	MUST(write_file(self->device, "reset_method", "default\n"));
-	MUST(write_file(self->env.sysfs, "reset", "1"));
+	MUST(pd_write_in(self->device, "reset_method", "default\n"));
+	MUST(pd_write_in(self->env.sysfs, "reset", "1"));
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, 1000));
 	EXPECT_FALSE(file_says(QUARANTINE, self->env.info.out_device));
-	first = result(self->fd, START());
-	second = result(self->other, OTHER());
+	first = pd_result(self->fd, START());
+	second = pd_result(self->other, OTHER());
 	EXPECT_EQ(later, first + second);
 }
 
@@ -395,22 +371,22 @@ TEST_F(bus, leaves_it_to_the_next_driver)
 
 	BREAK_FOR_GOOD();
 	begin = pd_now_ns();
-	MUST(write_file(self->device, "driver/unbind",
-			self->env.info.out_device));
+	MUST(pd_write_in(self->device, "driver/unbind",
+			 self->env.info.out_device));
 	EXPECT_GT(BOUND_MS, pd_ms_since(begin));
 	LET_GO();
 	EXPECT_TRUE(file_says(QUARANTINE, self->env.info.out_device));
-	MUST(write_file(self->device, "reset_method", "default\n"));
-	MUST(write_file("/sys/bus/pci/drivers/pindrop_edu", "bind",
-			self->env.info.out_device));
+	MUST(pd_write_in(self->device, "reset_method", "default\n"));
+	MUST(pd_write_in("/sys/bus/pci/drivers/pindrop_edu", "bind",
+			 self->env.info.out_device));
 	EXPECT_FALSE(file_says(QUARANTINE, self->env.info.out_device));
 	/* The quarantine had the node's number: once more, to have the first. */
 	pd_sleep_ms(100);
-	MUST(write_file(self->device, "driver/unbind",
-			self->env.info.out_device));
+	MUST(pd_write_in(self->device, "driver/unbind",
+			 self->env.info.out_device));
 	pd_sleep_ms(50);
-	MUST(write_file("/sys/bus/pci/drivers/pindrop_edu", "bind",
-			self->env.info.out_device));
+	MUST(pd_write_in("/sys/bus/pci/drivers/pindrop_edu", "bind",
+			 self->env.info.out_device));
 	EXPECT_TRUE(becomes(self->env.path, true));
 }
 
@@ -420,16 +396,16 @@ TEST_F(bus, removes_it)
 	struct pollfd p = { .fd = self->fd };
 
 	pd_sleep_ms(30);
-	MUST(write_file(self->device, "remove", "1"));
+	MUST(pd_write_in(self->device, "remove", "1"));
 	EXPECT_GT(BOUND_MS, pd_ms_since(begin));
-	EXPECT_EQ(-ENODEV, result(self->fd, mine));
-	EXPECT_EQ(-ENODEV, result(self->other, theirs));
+	EXPECT_EQ(-ENODEV, pd_result(self->fd, mine));
+	EXPECT_EQ(-ENODEV, pd_result(self->other, theirs));
 	EXPECT_EQ(1, poll(&p, 1, 0));
 	EXPECT_EQ(POLLERR | POLLHUP, p.revents & (POLLERR | POLLHUP));
 	EXPECT_TRUE(becomes(self->env.path, false));
 	LET_GO();
 	EXPECT_FALSE(file_says(QUARANTINE, self->env.info.out_device));
-	MUST(write_file("/sys/bus/pci", "rescan", "1"));
+	MUST(pd_write_in("/sys/bus/pci", "rescan", "1"));
 	EXPECT_TRUE(becomes(self->env.path, true));
 }
 

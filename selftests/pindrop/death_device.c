@@ -38,23 +38,8 @@ struct submitter {
 	int error;
 };
 
-static int write_name(const char *dir, const char *file, const char *name)
-{
-	char path[PATH_MAX + 16];
-	int fd, err = 0;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, name, strlen(name)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-#define UNBIND() write_name(self->driver, "unbind", self->env.info.out_device)
-#define BIND() write_name(self->driver, "bind", self->env.info.out_device)
+#define UNBIND() pd_write_in(self->driver, "unbind", self->env.info.out_device)
+#define BIND() pd_write_in(self->driver, "bind", self->env.info.out_device)
 
 FIXTURE_SETUP(removal)
 {

@@ -336,7 +336,7 @@ static void settle(void)
 
 	/* What is freed after a grace period, by a worker. */
 	pd_sleep_ms(500);
-	sim_write_file("/proc/sys/vm/drop_caches", "3");
+	pd_write_file("/proc/sys/vm/drop_caches", "3");
 	for (i = 0; i < nr_caches; i++)
 		shrink_cache(&caches[i]);
 }

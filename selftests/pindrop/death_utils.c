@@ -213,15 +213,3 @@ bool death_kernel_is_slow(void)
 {
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
 }
-
-int pd_write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}

@@ -73,6 +73,4 @@ const char *death_strays(const struct death_watch *w);
 int death_run_on(int cpu);
 bool death_kernel_is_slow(void);
 
-int pd_write_file(const char *path, const char *text);
-
 #endif

@@ -337,13 +337,28 @@ struct pindrop_job_desc pd_nop(__u64 user_data)
 }
 
 /* Starts a copy from the beginning; returns its ticket, or 0. */
-__u64 pd_start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
-	       size_t len)
+__u64 pd_start_on(int fd, unsigned int channel, const struct pd_buf *src,
+		  const struct pd_buf *dst, size_t len)
 {
 	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
 	struct pindrop_submit sub;
 
-	return pd_submit(fd, &job, 1, &sub) ? 0 : sub.out_last;
+	return pd_submit_on(fd, channel, &job, 1, &sub) ? 0 : sub.out_last;
+}
+
+__u64 pd_start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
+	       size_t len)
+{
+	return pd_start_on(fd, 0, src, dst, len);
+}
+
+/* Waits for a job, or all up to it: what became of it, or why not. */
+int pd_result(int fd, __u64 ticket)
+{
+	struct pindrop_wait wait;
+	int err = pd_wait(fd, ticket, 30000, &wait);
+
+	return err ? err : wait.out_result;
 }
 
 /* NULL stands for the device's own memory. */
@@ -540,4 +555,27 @@ void pd_matrix(const char *scenario, long death_ms, long pins_ms,
 	dprintf(STDOUT_FILENO,
 		"# matrix: %s death_ms=%ld pins_ms=%ld quarantined=%lld\n",
 		scenario, death_ms, pins_ms, quarantined);
+}
+
+int pd_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* The same, of a file in a directory. */
+int pd_write_in(const char *dir, const char *name, const char *text)
+{
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
+	    sizeof(path))
+		return -ENAMETOOLONG;
+	return pd_write_file(path, text);
 }

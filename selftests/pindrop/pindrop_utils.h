@@ -114,6 +114,9 @@ int pd_wait_range(int fd, __u64 first, __u64 ticket, int timeout_ms,
 		  struct pindrop_wait *out);
 __u64 pd_start(int fd, const struct pd_buf *src, const struct pd_buf *dst,
 	       size_t len);
+__u64 pd_start_on(int fd, unsigned int channel, const struct pd_buf *src,
+		  const struct pd_buf *dst, size_t len);
+int pd_result(int fd, __u64 ticket);
 int pd_run(int fd, const struct pindrop_job_desc *jobs, unsigned int count);
 
 struct pindrop_job_desc pd_nop(__u64 user_data);
@@ -135,6 +138,9 @@ int pd_vmflags(const void *addr, const char *flag);
 __u64 pd_now_ns(void);
 long pd_ms_since(__u64 start_ns);
 void pd_sleep_ms(long ms);
+
+int pd_write_file(const char *path, const char *text);
+int pd_write_in(const char *dir, const char *name, const char *text);
 
 void pd_child_failed(const char *file, int line, const char *what)
 	__attribute__((noreturn));

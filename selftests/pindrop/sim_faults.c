@@ -63,41 +63,24 @@ FIXTURE_TEARDOWN(faults)
 
 #define SET(fault, value) MUST(sim_set(&self->env, 0, fault, value))
 
-static __u64 start_on(int fd, unsigned int chan, const struct pd_buf *src,
-		      const struct pd_buf *dst, size_t len)
-{
-	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
-	struct pindrop_submit sub;
-
-	return pd_submit_on(fd, chan, &job, 1, &sub) ? 0 : sub.out_last;
-}
-
 /* A job of so many pieces, or of a page of the other's. */
 #define START(pieces) \
-	start_on(self->fd, 0, &self->src, &self->dst, (pieces) * self->piece)
+	pd_start_on(self->fd, 0, &self->src, &self->dst, self->piece * (pieces))
 #define OTHER(chan) \
-	start_on(self->other, chan, &self->from, &self->to, self->to.len)
-
-static int result(int fd, __u64 ticket)
-{
-	struct pindrop_wait wait;
-	int err = pd_wait(fd, ticket, 30000, &wait);
-
-	return err ? err : wait.out_result;
-}
+	pd_start_on(self->other, chan, &self->from, &self->to, self->to.len)
 
 /* A hang is noticed at the second look after the piece's time. */
 #define HANG_MS (2 * self->piece_ms + SLACK_MS)
 
 /* It works again, and what it was late with is of no account. */
-#define EXPECT_RECOVERED()                                                   \
-	do {                                                                 \
-		EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0,  \
-					     SLACK_MS));                     \
-		EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0,     \
-					     SLACK_MS));                     \
-		EXPECT_EQ(0, result(self->other, OTHER(0)));                 \
-		EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));      \
+#define EXPECT_RECOVERED()                                                  \
+	do {                                                                \
+		EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, \
+					     SLACK_MS));                    \
+		EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0,    \
+					     SLACK_MS));                    \
+		EXPECT_EQ(0, pd_result(self->other, OTHER(0)));             \
+		EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));     \
 	} while (0)
 
 TEST_F(faults, are_set_by_root_alone)
@@ -164,7 +147,7 @@ TEST_F(faults, hang_costs_the_job_and_keeps_its_memory)
 	SET("hang", 1);
 	last = START(1);
 	ASSERT_EQ(1, last);
-	EXPECT_EQ(-EIO, result(self->fd, last));
+	EXPECT_EQ(-EIO, pd_result(self->fd, last));
 	EXPECT_LE(self->piece_ms, pd_ms_since(begin));
 	EXPECT_GT(HANG_MS, pd_ms_since(begin));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
@@ -214,7 +197,7 @@ TEST_F(faults, hang_of_all_fails_each_job_once)
 		EXPECT_EQ(-EIO, wait.out_result);
 		EXPECT_EQ(i, wait.out_failed);
 	}
-	EXPECT_EQ(-EIO, result(self->other, theirs));
+	EXPECT_EQ(-EIO, pd_result(self->other, theirs));
 	EXPECT_EQ(4, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 1, SLACK_MS));
 	SET("hang", 0);
@@ -231,7 +214,7 @@ TEST_F(faults, hang_can_happen_again)
 
 	for (i = 1; i <= 2; i++) {
 		SET("hang", 1);
-		EXPECT_EQ(-EIO, result(self->fd, START(2)));
+		EXPECT_EQ(-EIO, pd_result(self->fd, START(2)));
 		EXPECT_EQ(i, pd_grown(&self->env, PD_JOBS_FAILED));
 		SET("hang", 0);
 		EXPECT_RECOVERED();
@@ -251,19 +234,19 @@ TEST_F(faults, hang_is_of_one_channel)
 	/* Before it is known, and after. */
 	for (chan = 1; chan < channels; chan++) {
 		begin = pd_now_ns();
-		EXPECT_EQ(0, result(self->other, OTHER(chan)));
+		EXPECT_EQ(0, pd_result(self->other, OTHER(chan)));
 		EXPECT_GT(self->piece_ms, pd_ms_since(begin));
 		EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 		memset(self->to.map, 0, self->to.len);
 	}
-	EXPECT_EQ(-EIO, result(self->fd, hung));
+	EXPECT_EQ(-EIO, pd_result(self->fd, hung));
 	for (chan = 1; chan < channels; chan++) {
-		EXPECT_EQ(0, result(self->other, OTHER(chan)));
+		EXPECT_EQ(0, pd_result(self->other, OTHER(chan)));
 		EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 		/* Also for whom the other one hangs. */
-		EXPECT_EQ(0, result(self->fd,
-				    start_on(self->fd, chan, &self->src,
-					     &self->dst, self->piece)));
+		EXPECT_EQ(0, pd_result(self->fd,
+				       pd_start_on(self->fd, chan, &self->src,
+						   &self->dst, self->piece)));
 	}
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 }
@@ -276,9 +259,9 @@ TEST_F(faults, hang_of_one_piece_costs_no_neighbour)
 	SET("hang", 1);
 	hung = START(1);
 	ASSERT_EQ(1, hung);
-	EXPECT_EQ(0, result(self->other, OTHER(0)));
+	EXPECT_EQ(0, pd_result(self->other, OTHER(0)));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
-	EXPECT_EQ(-EIO, result(self->fd, hung));
+	EXPECT_EQ(-EIO, pd_result(self->fd, hung));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 }
 
@@ -320,7 +303,7 @@ TEST_F(faults, hang_does_not_hold_a_death_up)
 	if (!pid) {
 		CHILD(!pd_create(fd, self->piece, &src));
 		CHILD(!pd_create(fd, self->piece, &dst));
-		CHILD(start_on(fd, 0, &src, &dst, self->piece) == 1);
+		CHILD(pd_start_on(fd, 0, &src, &dst, self->piece) == 1);
 		pd_post(self->flag, 1);
 		for (;;)
 			pause();
@@ -357,7 +340,7 @@ TEST_F(faults, hang_holds_up_no_close_twice)
 	int fd;
 
 	SET("hang", 2);
-	EXPECT_EQ(-EIO, result(self->fd, START(1)));
+	EXPECT_EQ(-EIO, pd_result(self->fd, START(1)));
 	begin = pd_now_ns();
 	MUST(pd_unmap(&self->src));
 	MUST(pd_unmap(&self->dst));
@@ -379,7 +362,7 @@ TEST_F(faults, hang_that_ends_unheard_is_found_by_the_next_death)
 	int fd;
 
 	SET("hang", 1);
-	EXPECT_EQ(-EIO, result(self->fd, START(1)));
+	EXPECT_EQ(-EIO, pd_result(self->fd, START(1)));
 	/* The driver looks again soon, and then only after a minute. */
 	pd_sleep_ms(self->piece_ms);
 	SET("delay_us", 50000);
@@ -398,12 +381,12 @@ TEST_F(faults, hang_that_ends_unheard_is_found_by_the_next_death)
 TEST_F(faults, error_fails_the_job_once)
 {
 	SET("error", 1);
-	EXPECT_EQ(-EIO, result(self->fd, START(1)));
+	EXPECT_EQ(-EIO, pd_result(self->fd, START(1)));
 	EXPECT_EQ(0, sim_get(&self->env, 0, "error"));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(-1, pd_nonzero(self->dst.map, self->piece));
 	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
-	EXPECT_EQ(0, result(self->fd, START(1)));
+	EXPECT_EQ(0, pd_result(self->fd, START(1)));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->piece, 1));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 }
@@ -420,8 +403,8 @@ TEST_F(faults, error_of_pieces_is_one_failure)
 	theirs = OTHER(0);
 	ASSERT_EQ(1, mine);
 	ASSERT_EQ(1, theirs);
-	EXPECT_EQ(-EIO, result(self->fd, mine));
-	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine));
+	EXPECT_EQ(0, pd_result(self->other, theirs));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_DONE));
@@ -450,14 +433,14 @@ TEST_F(faults, lost_interrupt_costs_time_only)
 	__u64 begin = pd_now_ns();
 
 	SET("lost_irq", 1);
-	EXPECT_EQ(0, result(self->fd, START(1)));
+	EXPECT_EQ(0, pd_result(self->fd, START(1)));
 	EXPECT_LE(self->piece_ms / 4, pd_ms_since(begin));
 	EXPECT_GT(self->piece_ms + SLACK_MS, pd_ms_since(begin));
 	EXPECT_EQ(0, sim_get(&self->env, 0, "lost_irq"));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->piece, 1));
 	/* ... and afterwards as before. */
 	begin = pd_now_ns();
-	EXPECT_EQ(0, result(self->fd, START(1)));
+	EXPECT_EQ(0, pd_result(self->fd, START(1)));
 	EXPECT_GT(self->piece_ms / 4, pd_ms_since(begin));
 }
 
@@ -465,7 +448,7 @@ TEST_F(faults, lost_interrupt_costs_time_only)
 TEST_F(faults, all_ones_is_no_proof)
 {
 	SET("all_ones", 1);
-	EXPECT_EQ(-EIO, result(self->fd, START(1)));
+	EXPECT_EQ(-EIO, pd_result(self->fd, START(1)));
 	EXPECT_NE(0, pd_count(&self->env, PD_QUARANTINED));
 	/* It was copied long ago. */
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->piece, 1));
@@ -485,7 +468,7 @@ static long close_at_work(int fd, const struct pd_env *env, long long *accesses)
 
 	if (pd_alloc(fd, env->page, 0, &src) ||
 	    pd_alloc(fd, env->page, 0, &dst) ||
-	    start_on(fd, 0, &src, &dst, env->page) != 1)
+	    pd_start_on(fd, 0, &src, &dst, env->page) != 1)
 		return -1;
 	pd_sleep_ms(20);
 	begin = pd_now_ns();
@@ -535,10 +518,10 @@ TEST_F(faults, none_is_as_fast_as_it_should_be)
 
 	MUST(sim_set_all(&self->env, "delay_us", 50000));
 	for (chan = 0; chan < channels; chan++)
-		last = start_on(self->fd, chan, &self->src, &self->dst,
-				depth * self->piece);
+		last = pd_start_on(self->fd, chan, &self->src, &self->dst,
+				   depth * self->piece);
 	EXPECT_EQ(channels, last);
-	EXPECT_EQ(0, result(self->fd, last));
+	EXPECT_EQ(0, pd_result(self->fd, last));
 	ms = pd_ms_since(begin);
 	EXPECT_LE(50 * depth, ms);
 	EXPECT_GT(50 * depth * channels, ms);
@@ -552,7 +535,7 @@ TEST_F(faults, none_is_where_pieces_wait_for_each_other)
 
 	/* Together longer than a piece may take. */
 	SET("delay_us", self->piece_ms * 1000 / 2);
-	EXPECT_EQ(0, result(self->fd, START(depth + 1)));
+	EXPECT_EQ(0, pd_result(self->fd, START(depth + 1)));
 	EXPECT_EQ(0, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, (depth + 1) * self->piece, 1));
 }

@@ -71,23 +71,6 @@ static int make(int fd, struct pd_buf *buf, size_t len, __u32 flags)
 	return err ? err : pd_map(fd, buf);
 }
 
-static __u64 start_on(int fd, unsigned int chan, const struct pd_buf *src,
-		      const struct pd_buf *dst, size_t len)
-{
-	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
-	struct pindrop_submit sub;
-
-	return pd_submit_on(fd, chan, &job, 1, &sub) ? 0 : sub.out_last;
-}
-
-static int result(int fd, __u64 ticket)
-{
-	struct pindrop_wait wait;
-	int err = pd_wait(fd, ticket, 30000, &wait);
-
-	return err ? err : wait.out_result;
-}
-
 /* The trace's range of a buffer that has only one. */
 static const struct sim_range *range_of(const struct sim_range *list, int n,
 					size_t bytes, int skip)
@@ -166,9 +149,9 @@ TEST_F(memory, copies_are_right_on_each_channel)
 	MUST(make(self->fd, &self->dst, len, 0));
 	for (chan = 0; chan < self->env.info.out_channels; chan++) {
 		pd_fill(self->src.map, len, chan + 1);
-		EXPECT_EQ(0, result(self->fd,
-				    start_on(self->fd, chan, &self->src,
-					     &self->dst, len - chan)));
+		EXPECT_EQ(0, pd_result(self->fd,
+				       pd_start_on(self->fd, chan, &self->src,
+						   &self->dst, len - chan)));
 		EXPECT_EQ(-1, pd_wrong(self->dst.map, len - chan, chan + 1));
 	}
 	EXPECT_EQ(0, MISSES());
@@ -224,11 +207,11 @@ TEST_F(memory, copies_are_right_across_ranges)
 	ranges = make_in_pieces(self->fd, &self->env, &self->dst, self->ranges);
 	ASSERT_LT(1, ranges);
 	pd_fill(self->src.map, len, 1);
-	EXPECT_EQ(0, result(self->fd, start_on(self->fd, 0, &self->src,
-					       &self->dst, len)));
+	EXPECT_EQ(0, pd_result(self->fd, pd_start_on(self->fd, 0, &self->src,
+						     &self->dst, len)));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, len, 1));
-	EXPECT_EQ(0, result(self->fd, start_on(self->fd, 0, &self->dst,
-					       &self->src, len)));
+	EXPECT_EQ(0, pd_result(self->fd, pd_start_on(self->fd, 0, &self->dst,
+						     &self->src, len)));
 	EXPECT_EQ(-1, pd_wrong(self->src.map, len, 1));
 	EXPECT_EQ(0, MISSES());
 	/* Twice a piece for each, which is read and written. */
@@ -270,7 +253,7 @@ static void busy(const struct pd_env *env, volatile unsigned int *flag)
 	for (;; chan = (chan + 1) % channels) {
 		CHILD(!make(fd, &src, len, 0));
 		CHILD(!make(fd, &dst, len, 0));
-		CHILD(start_on(fd, chan, &src, &dst, len));
+		CHILD(pd_start_on(fd, chan, &src, &dst, len));
 		CHILD(!pd_free(fd, src.handle) && !pd_free(fd, dst.handle));
 		CHILD(!pd_unmap(&src) && !pd_unmap(&dst));
 		pd_post(flag, 1);
@@ -339,8 +322,8 @@ TEST_F(memory, written_late_is_seen)
 	MUST(make(self->fd, &self->src, self->env.page, 0));
 	MUST(make(self->fd, &self->dst, self->env.page, 0));
 	MUST(sim_set(&self->env, 0, "late_write_ms", 100));
-	EXPECT_EQ(0, result(self->fd, start_on(self->fd, 0, &self->src,
-					       &self->dst, 64)));
+	EXPECT_EQ(0, pd_result(self->fd, pd_start_on(self->fd, 0, &self->src,
+						     &self->dst, 64)));
 	MUST(pd_free(self->fd, self->dst.handle));
 	MUST(pd_unmap(&self->dst));
 	EXPECT_EQ(0, MISSES());
@@ -367,8 +350,8 @@ TEST_F(memory, written_late_is_written)
 	MUST(make(self->fd, &self->dst, self->env.page, 0));
 	pd_fill(self->src.map, 64, 1);
 	MUST(sim_set(&self->env, 0, "late_write_ms", 200));
-	EXPECT_EQ(0, result(self->fd, start_on(self->fd, 0, &self->src,
-					       &self->dst, 64)));
+	EXPECT_EQ(0, pd_result(self->fd, pd_start_on(self->fd, 0, &self->src,
+						     &self->dst, 64)));
 	EXPECT_EQ(-1, pd_nonzero(self->dst.map, 64));
 	pd_sleep_ms(400);
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, 64, 1));
@@ -395,7 +378,7 @@ TEST_F(memory, aborted_by_a_liar_is_seen)
 		ASSERT_LE(0, fd);
 		MUST(pd_alloc(fd, self->env.page, 0, &src));
 		MUST(pd_alloc(fd, self->env.page, 0, &dst));
-		ASSERT_EQ(1, start_on(fd, 0, &src, &dst, 64));
+		ASSERT_EQ(1, pd_start_on(fd, 0, &src, &dst, 64));
 		pd_sleep_ms(20);
 		begin = pd_now_ns();
 		close(fd);
@@ -452,14 +435,6 @@ FIXTURE_TEARDOWN(removal)
 	SIM_TEARDOWN(&self->env);
 }
 
-static int tell_driver(const char *driver, const char *file, const char *name)
-{
-	char path[PATH_MAX + 16];
-
-	snprintf(path, sizeof(path), "%s/%s", driver, file);
-	return sim_write_file(path, name);
-}
-
 static bool comes_back(const char *path)
 {
 	__u64 begin = pd_now_ns();
@@ -492,7 +467,7 @@ static int copy_until_it_fails(const struct pd_env *env,
 				return err;
 		}
 		pd_post(flag, 1);
-		err = result(fd, sub.out_last);
+		err = pd_result(fd, sub.out_last);
 		if (err)
 			return err;
 	}
@@ -527,7 +502,7 @@ TEST_F(removal, in_the_middle_of_copies)
 		ASSERT_TRUE(pd_await(self->flag, 1));
 		pd_sleep_ms(10);
 		begin = pd_now_ns();
-		MUST(tell_driver(self->driver, "unbind", device));
+		MUST(pd_write_in(self->driver, "unbind", device));
 		/* The channels are waited for together, before and after it. */
 		EXPECT_GT(3 * self->env.info.out_piece_ms,
 			  pd_ms_since(begin));
@@ -537,7 +512,7 @@ TEST_F(removal, in_the_middle_of_copies)
 			TH_LOG("round %d: status %d", i, status);
 		/* A reaper may still hold the node's number. */
 		pd_sleep_ms(50);
-		MUST(tell_driver(self->driver, "bind", device));
+		MUST(pd_write_in(self->driver, "bind", device));
 		ASSERT_TRUE(comes_back(self->env.path));
 	}
 }

@@ -76,29 +76,12 @@ FIXTURE_TEARDOWN(recovery)
 
 #define SET(fault, value) MUST(sim_set(&self->env, 0, fault, value))
 
-static __u64 start_on(int fd, unsigned int chan, const struct pd_buf *src,
-		      const struct pd_buf *dst, size_t len)
-{
-	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
-	struct pindrop_submit sub;
-
-	return pd_submit_on(fd, chan, &job, 1, &sub) ? 0 : sub.out_last;
-}
-
 #define RESETS() (sim_count(&self->env, "resets") - self->resets)
 
 #define START(pieces) \
-	start_on(self->fd, 0, &self->src, &self->dst, (pieces) * self->piece)
+	pd_start_on(self->fd, 0, &self->src, &self->dst, self->piece * (pieces))
 #define OTHER(chan) \
-	start_on(self->other, chan, &self->from, &self->to, self->to.len)
-
-static int result(int fd, __u64 ticket)
-{
-	struct pindrop_wait wait;
-	int err = pd_wait(fd, ticket, 30000, &wait);
-
-	return err ? err : wait.out_result;
-}
+	pd_start_on(self->other, chan, &self->from, &self->to, self->to.len)
 
 /* A hang is noticed at the second look after the piece's time, and mended. */
 #define HANG_MS (3 * self->piece_ms + SLACK_MS)
@@ -136,15 +119,15 @@ TEST_F(recovery, by_stopping_the_channel)
 	ASSERT_EQ(1, mine);
 	theirs = OTHER(0);
 	ASSERT_EQ(1, theirs);
-	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine));
 	EXPECT_GT(HANG_MS, pd_ms_since(begin));
-	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(0, pd_result(self->other, theirs));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 	EXPECT_EQ(0, RESETS());
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_DONE));
 	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
-	EXPECT_EQ(0, result(self->fd, START(8)));
+	EXPECT_EQ(0, pd_result(self->fd, START(8)));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
 }
 
@@ -165,22 +148,22 @@ TEST_F(recovery, by_a_reset)
 		last = OTHER(chan);
 		ASSERT_EQ(chan + 1, last);
 	}
-	while (!result(self->other, last) && pd_ms_since(begin) < HANG_MS) {
+	while (!pd_result(self->other, last) && pd_ms_since(begin) < HANG_MS) {
 		struct pindrop_wait wait;
 
 		if (!pd_wait(self->fd, mine, 0, &wait))
 			break;
 		last = OTHER(1);
 	}
-	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine));
 	EXPECT_GT(HANG_MS, pd_ms_since(begin));
-	EXPECT_EQ(0, result(self->other, last));
+	EXPECT_EQ(0, pd_result(self->other, last));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 	EXPECT_EQ(1, RESETS());
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
 	MUST(sim_set_all(&self->env, "delay_us", 0));
-	EXPECT_EQ(0, result(self->fd, START(8)));
+	EXPECT_EQ(0, pd_result(self->fd, START(8)));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
 }
 
@@ -201,7 +184,7 @@ TEST_F(recovery, in_a_death)
 	if (!pid) {
 		CHILD(!pd_create(fd, self->piece, &src));
 		CHILD(!pd_create(fd, self->piece, &dst));
-		CHILD(start_on(fd, 0, &src, &dst, self->piece) == 1);
+		CHILD(pd_start_on(fd, 0, &src, &dst, self->piece) == 1);
 		pd_post(self->flag, 1);
 		for (;;)
 			pause();
@@ -213,7 +196,7 @@ TEST_F(recovery, in_a_death)
 	kill(pid, SIGKILL);
 	EXPECT_EQ(-SIGKILL, pd_join(pid));
 	EXPECT_GT(1500, pd_ms_since(begin));
-	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(0, pd_result(self->other, theirs));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0, SLACK_MS));
 	EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
@@ -232,7 +215,7 @@ static void work_on(const struct pd_env *env, unsigned int *flag)
 	CHILD(!pd_create(fd, 4 * env->info.out_max_piece, &dst));
 	for (round = 1; *(volatile unsigned int *)flag != 2; round++) {
 		pd_fill(src.map, src.len, round);
-		CHILD(!result(fd, start_on(fd, 1, &src, &dst, src.len)));
+		CHILD(!pd_result(fd, pd_start_on(fd, 1, &src, &dst, src.len)));
 		CHILD(pd_wrong(dst.map, dst.len, round) == -1);
 		if (round == 1)
 			pd_post(flag, 1);
@@ -266,7 +249,7 @@ TEST_F(recovery, leaves_a_neighbour_alone)
 			CHILD(fd >= 0);
 			CHILD(!pd_create(fd, self->piece, &src));
 			CHILD(!pd_create(fd, self->piece, &dst));
-			CHILD(start_on(fd, 0, &src, &dst, self->piece) == 1);
+			CHILD(pd_start_on(fd, 0, &src, &dst, self->piece) == 1);
 			/* Before it is begun it can still be aborted. */
 			pd_sleep_ms(20);
 			kill(getpid(), SIGKILL);
@@ -300,8 +283,8 @@ TEST_F(recovery, that_fails_is_told_to_all)
 	mine = START(1);
 	ASSERT_EQ(1, mine);
 	theirs = OTHER(1);
-	EXPECT_EQ(-EIO, result(self->fd, mine));
-	EXPECT_EQ(-EIO, result(self->other, theirs));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine));
+	EXPECT_EQ(-EIO, pd_result(self->other, theirs));
 	EXPECT_EQ(2, pd_grown(&self->env, PD_JOBS_FAILED));
 	EXPECT_EQ(bytes, pd_count(&self->env, PD_QUARANTINED));
 	EXPECT_EQ(2, quarantined(self->env.info.out_device, &listed));
@@ -314,7 +297,7 @@ TEST_F(recovery, that_fails_is_told_to_all)
 	MUST(sim_reset(&self->env, 0));
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
 	pd_sleep_ms(50);
-	EXPECT_EQ(0, result(self->other, OTHER(1)));
+	EXPECT_EQ(0, pd_result(self->other, OTHER(1)));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 	EXPECT_EQ(0, quarantined(self->env.info.out_device, &listed));
 	EXPECT_EQ(2, pd_grown(&self->env, PD_JOBS_FAILED));
@@ -325,23 +308,23 @@ TEST_F(recovery, at_the_administrators_wish)
 {
 	__u64 mine, theirs;
 
-	FAILS(EINVAL, sim_write_file(self->reset, "0"));
-	FAILS(EINVAL, sim_write_file(self->reset, "x"));
+	FAILS(EINVAL, pd_write_file(self->reset, "0"));
+	FAILS(EINVAL, pd_write_file(self->reset, "x"));
 	MUST(sim_incurable(&self->env));
-	FAILS(EOPNOTSUPP, sim_write_file(self->reset, "1"));
+	FAILS(EOPNOTSUPP, pd_write_file(self->reset, "1"));
 	SET("hang", 1);
 	mine = START(1);
-	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine));
 	EXPECT_LT(0, pd_count(&self->env, PD_QUARANTINED));
 	MUST(sim_fail_reset(&self->env, 0));
 	MUST(sim_set(&self->env, 1, "delay_us", 50000));
 	theirs = OTHER(1);
-	MUST(sim_write_file(self->reset, "1"));
+	MUST(pd_write_file(self->reset, "1"));
 	EXPECT_EQ(1, RESETS());
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
-	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_EQ(0, pd_result(self->other, theirs));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
-	EXPECT_EQ(0, result(self->fd, START(8)));
+	EXPECT_EQ(0, pd_result(self->fd, START(8)));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
 }
@@ -358,7 +341,7 @@ TEST_F(recovery, loses_the_devices_memory_and_says_so)
 	EXPECT_EQ(0, pd_run(self->fd, &in, 1));
 	EXPECT_EQ(0, pd_run(self->fd, &out, 1));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, len, 1));
-	MUST(sim_write_file(self->reset, "1"));
+	MUST(pd_write_file(self->reset, "1"));
 	FAILS(EIO, pd_submit(self->fd, &out, 1, NULL));
 	EXPECT_EQ(0, pd_run(self->fd, &out, 1));
 	EXPECT_EQ(-1, pd_nonzero(self->dst.map, len));
@@ -366,16 +349,8 @@ TEST_F(recovery, loses_the_devices_memory_and_says_so)
 	EXPECT_EQ(0, pd_run(self->fd, &out, 1));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, len, 1));
 	/* A neighbour has lost nothing, and is told nothing. */
-	MUST(sim_write_file(self->reset, "1"));
-	EXPECT_EQ(0, result(self->other, OTHER(0)));
-}
-
-static int tell_driver(const char *driver, const char *file, const char *name)
-{
-	char path[PATH_MAX + 16];
-
-	snprintf(path, sizeof(path), "%s/%s", driver, file);
-	return sim_write_file(path, name);
+	MUST(pd_write_file(self->reset, "1"));
+	EXPECT_EQ(0, pd_result(self->other, OTHER(0)));
 }
 
 /* P1: it goes as it hangs; its memory is kept until it has come back idle. */
@@ -394,10 +369,10 @@ TEST_F(recovery, is_left_to_the_next_driver)
 	MUST(pd_alloc(fd, self->piece, 0, &dst));
 	MUST(sim_incurable(&self->env));
 	SET("hang", 2);
-	ASSERT_EQ(1, start_on(fd, 0, &src, &dst, self->piece));
-	EXPECT_EQ(-EIO, result(fd, 1));
+	ASSERT_EQ(1, pd_start_on(fd, 0, &src, &dst, self->piece));
+	EXPECT_EQ(-EIO, pd_result(fd, 1));
 	begin = pd_now_ns();
-	MUST(tell_driver(self->driver, "unbind", device));
+	MUST(pd_write_in(self->driver, "unbind", device));
 	EXPECT_GT(HANG_MS, pd_ms_since(begin));
 	close(fd);
 	/* Nobody holds the old node any more, but for the quarantine. */
@@ -410,13 +385,13 @@ TEST_F(recovery, is_left_to_the_next_driver)
 	pd_sleep_ms(50);
 	EXPECT_EQ(2, quarantined(device, &listed));
 	EXPECT_EQ(bytes, listed);
-	MUST(tell_driver(self->driver, "bind", device));
+	MUST(pd_write_in(self->driver, "bind", device));
 	EXPECT_EQ(0, quarantined(device, &listed));
 	/* Its number was taken: the first one again, for those who come. */
 	pd_sleep_ms(100);
-	MUST(tell_driver(self->driver, "unbind", device));
+	MUST(pd_write_in(self->driver, "unbind", device));
 	pd_sleep_ms(50);
-	MUST(tell_driver(self->driver, "bind", device));
+	MUST(pd_write_in(self->driver, "bind", device));
 	begin = pd_now_ns();
 	while (access(self->env.path, F_OK) && pd_ms_since(begin) < SLACK_MS)
 		pd_sleep_ms(5);
@@ -431,13 +406,13 @@ static int suspend_for_a_moment(void)
 {
 	int err, end;
 
-	err = sim_write_file("/sys/module/suspend/parameters/pm_test_delay",
-			     "0");
+	err = pd_write_file("/sys/module/suspend/parameters/pm_test_delay",
+			    "0");
 	if (!err)
-		err = sim_write_file("/sys/power/pm_test", "devices");
+		err = pd_write_file("/sys/power/pm_test", "devices");
 	if (!err)
-		err = sim_write_file("/sys/power/state", "freeze");
-	end = sim_write_file("/sys/power/pm_test", "none");
+		err = pd_write_file("/sys/power/state", "freeze");
+	end = pd_write_file("/sys/power/pm_test", "none");
 	return err ? err : end;
 }
 
@@ -450,7 +425,7 @@ TEST_F(recovery, of_what_was_suspended)
 	mine = START(8);
 	ASSERT_EQ(1, mine);
 	MUST(suspend_for_a_moment());
-	EXPECT_EQ(0, result(self->fd, mine));
+	EXPECT_EQ(0, pd_result(self->fd, mine));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, self->dst.len, 1));
 }
 
@@ -463,10 +438,10 @@ TEST_F(recovery, comes_before_a_suspend)
 	MUST(sim_incurable(&self->env));
 	SET("hang", 1);
 	mine = START(1);
-	EXPECT_EQ(-EIO, result(self->fd, mine));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine));
 	FAILS(EBUSY, suspend_for_a_moment());
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_FAILED));
-	EXPECT_EQ(0, result(self->other, OTHER(1)));
+	EXPECT_EQ(0, pd_result(self->other, OTHER(1)));
 	EXPECT_EQ(-1, pd_wrong(self->to.map, self->to.len, 2));
 	fd = pd_open(&self->env);
 	EXPECT_LE(0, fd);
@@ -489,8 +464,8 @@ TEST_F(recovery, does_not_do_again_what_is_lost)
 	MUST(pd_submit_on(self->other, 0, &hang, 1, &theirs));
 	MUST(pd_submit_on(self->fd, 0, &out, 1, &mine));
 	MUST(suspend_for_a_moment());
-	EXPECT_EQ(-EIO, result(self->other, theirs.out_last));
-	EXPECT_EQ(-EIO, result(self->fd, mine.out_last));
+	EXPECT_EQ(-EIO, pd_result(self->other, theirs.out_last));
+	EXPECT_EQ(-EIO, pd_result(self->fd, mine.out_last));
 }
 
 /* It ends by itself while the driver still waits for others: it counts. */
@@ -509,11 +484,11 @@ TEST_F(recovery, that_comes_by_itself)
 		pd_sleep_ms(1);
 	SET("hang", 0);
 	/* Copied, or given up a moment before. */
-	EXPECT_LE(-EIO, result(self->fd, mine));
-	EXPECT_EQ(0, result(self->other, theirs));
+	EXPECT_LE(-EIO, pd_result(self->fd, mine));
+	EXPECT_EQ(0, pd_result(self->other, theirs));
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_QUARANTINED, 0, SLACK_MS));
 	pd_sleep_ms(200);
-	EXPECT_EQ(0, result(self->fd, START(1)));
+	EXPECT_EQ(0, pd_result(self->fd, START(1)));
 }
 
 TEST_HARNESS_MAIN

@@ -20,18 +20,6 @@ static const char *const faults[] = {
 	"ignore_abort", "lie_terminate", "late_write_ms", "ignore_terminate",
 };
 
-int sim_write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static int read_file(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
@@ -97,7 +85,7 @@ int sim_set(const struct pd_env *env, unsigned int chan, const char *fault,
 
 	fault_path(path, sizeof(path), env, chan, fault);
 	snprintf(text, sizeof(text), "%lld", value);
-	return sim_write_file(path, text);
+	return pd_write_file(path, text);
 }
 
 long long sim_get(const struct pd_env *env, unsigned int chan,
@@ -127,7 +115,7 @@ int sim_fail_reset(const struct pd_env *env, int how)
 	snprintf(path, sizeof(path), DEBUGFS "/%s/fail_reset",
 		 env->info.out_device);
 	snprintf(text, sizeof(text), "%d", how);
-	return sim_write_file(path, text);
+	return pd_write_file(path, text);
 }
 
 /* What hangs does so until it is let go: the driver has no remedy. */
@@ -201,17 +189,19 @@ int sim_trace_start(void)
 
 	rmdir(TRACE);
 	/* An instance has it from the first one, and cannot set it. */
-	err = sim_write_file(TRACING "/options/record-cmd", "0");
+	err = pd_write_file(TRACING "/options/record-cmd", "0");
 	if (!err && mkdir(TRACE, 0700))
 		err = -errno;
 	if (!err)
-		err = sim_write_file(TRACE "/trace_clock", "mono");
+		err = pd_write_file(TRACE "/trace_clock", "mono");
 	if (!err)
-		err = sim_write_file(TRACE "/events/pindrop/pindrop_dma_map/enable",
-				     "1");
+		err = pd_write_file(TRACE
+				    "/events/pindrop/pindrop_dma_map/enable",
+				    "1");
 	if (!err)
-		err = sim_write_file(TRACE "/events/pindrop/pindrop_dma_unmap/enable",
-				     "1");
+		err = pd_write_file(TRACE
+				    "/events/pindrop/pindrop_dma_unmap/enable",
+				    "1");
 	return err;
 }
 

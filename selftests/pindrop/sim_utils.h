@@ -70,6 +70,4 @@ int sim_trace_ranges(struct sim_range *list, int max);
 const struct sim_range *sim_range_of(const struct sim_range *list, int n,
 				     const struct sim_access *access);
 
-int sim_write_file(const char *path, const char *text);
-
 #endif
