@@ -77,7 +77,8 @@ static int monitor(const char *line)
 	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
+	/* What the port echoed before it was told not to ends there. */
+	if (dprintf(fd, "\n%s", line) < 0)
 		err = -EIO;
 	close(fd);
 	return err;
