@@ -81,11 +81,15 @@ newer_root() (
 in_root() {
 	local user=()
 	[ "$(id -u)" = 0 ] || user=(--map-root-user)
+	# Who is in a chroot already cannot keep them to himself: they are taken away again.
+	mountpoint -q / || user+=(--propagation unchanged)
 	# shellcheck disable=SC2016
 	unshare --mount "${user[@]}" -- sh -ec '
-		root=$1 dir=$2
+		root=$1 dir=$2 status=0
 		shift 2
 		for tree in dev proc; do mount --rbind "/$tree" "$root/$tree"; done
 		mount --bind "$dir" "$root/mnt"
-		exec chroot "$root" env -i PATH=/usr/bin TMPDIR=/mnt LC_ALL=C.UTF-8 "$@"' sh "$@"
+		chroot "$root" env -i PATH=/usr/bin TMPDIR=/mnt LC_ALL=C.UTF-8 "$@" || status=$?
+		umount -l "$root/mnt" "$root/dev" "$root/proc"
+		exit $status' sh "$@"
 }
