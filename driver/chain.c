@@ -313,7 +313,7 @@ static void chain_revive(struct pindrop_dev *dev)
 		return;
 	/* What comes to its end from here on has to find all of it undone. */
 	chain_hold(dev, true);
-	if (dev->cut && dev->ops->uncut)
+	if (dev->cut)
 		dev->ops->uncut(dev->engine);
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
@@ -378,7 +378,7 @@ static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 	chain_poll(dev, 1, true);
 	chain_set_resetting(dev, true);
 	err = chain_try_reset(dev, locked);
-	if ((err == -EAGAIN || err == -EOPNOTSUPP) && dev->ops->cut &&
+	if ((err == -EAGAIN || err == -EOPNOTSUPP) &&
 	    !PINDROP_BROKEN(K6) && chain_alone(dev, hung)) {
 		step = 6;
 		dev->ops->cut(dev->engine);
@@ -456,6 +456,19 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 	chain_tell_wedged(dev);
 }
 
+/* K8 for a channel, told unless it is known already. */
+static void chain_give_up(struct pindrop_chan *chan, bool known)
+{
+	struct pindrop_dev *dev = chan->dev;
+
+	if (!chain_wedge(chan) || known)
+		return;
+	dev_crit(&dev->dev,
+		 "channel %u hangs: its memory is kept until it is read idle\n",
+		 chan->id);
+	chain_tell_wedged(dev);
+}
+
 /* K4 to K8 for a channel that hangs with the device there. */
 static void chain_escalate(struct pindrop_chan *chan)
 {
@@ -479,12 +492,7 @@ static void chain_escalate(struct pindrop_chan *chan)
 		chain_wedge_all(dev);
 		return;
 	}
-	if (!chain_wedge(chan) || known)
-		return;
-	dev_crit(&dev->dev,
-		 "channel %u hangs: its memory is kept until it is read idle\n",
-		 chan->id);
-	chain_tell_wedged(dev);
+	chain_give_up(chan, known);
 }
 
 /**
@@ -661,7 +669,6 @@ static void chain_pause_is_late(struct pindrop_dev *dev)
 {
 	if (!dev->paused || time_before(jiffies, dev->pause_end) || dev->gone)
 		return;
-	dev->pause_end = jiffies + MAX_JIFFY_OFFSET;
 	chain_wedge_all(dev);
 }
 
@@ -741,7 +748,8 @@ int pindrop_suspend(struct pindrop_dev *dev)
 		err = -EBUSY;
 		for_each_chan(chan, dev)
 			if (!chain_quiet(chan))
-				chain_wedge(chan);
+				chain_give_up(chan, chan->state ==
+						    PINDROP_CHAN_WEDGED);
 		chain_hold(dev, false);
 	}
 	chain_unlock(dev);

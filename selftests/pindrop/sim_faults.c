@@ -177,6 +177,26 @@ TEST_F(faults, hang_costs_the_job_and_keeps_its_memory)
 	EXPECT_EQ(1, pd_grown(&self->env, PD_JOBS_DONE));
 }
 
+/* P5: also if it is a suspend that finds it, which is refused. */
+TEST_F(faults, hang_found_by_a_suspend_is_told)
+{
+	int uevents = listen_to_uevents();
+
+	ASSERT_LE(0, uevents);
+	MUST(pd_write_file("/sys/module/suspend/parameters/pm_test_delay",
+			   "0"));
+	MUST(pd_write_file("/sys/power/pm_test", "devices"));
+	SET("hang", 1);
+	ASSERT_EQ(1, START(1));
+	FAILS(EBUSY, pd_write_file("/sys/power/state", "freeze"));
+	MUST(pd_write_file("/sys/power/pm_test", "none"));
+	EXPECT_EQ(-EIO, pd_result(self->fd, 1));
+	pd_sleep_ms(50);
+	EXPECT_EQ(1, uevents_with(uevents, strrchr(self->env.path, '/') + 1,
+				  "PINDROP_STATE=wedged"));
+	close(uevents);
+}
+
 /* The rest of the job, and of the queue, fails with it, each job once. */
 TEST_F(faults, hang_of_all_fails_each_job_once)
 {
