@@ -221,8 +221,16 @@ static void buf_trace_unmap(struct pindrop_buf *buf)
 						sg_dma_len(sg));
 }
 
-/* Idempotent; whoever clears the flag does it. */
-static void buf_unmap_dma(struct pindrop_buf *buf)
+/**
+ * pindrop_buf_unmap() - take a buffer from the device, for good
+ * @buf: the buffer; nothing is issued with it any more
+ *
+ * Idempotent; whoever clears the flag does it.
+ *
+ * Context: process context, no spinlock held; the parent is bound, unless it
+ * was unmapped before.
+ */
+void pindrop_buf_unmap(struct pindrop_buf *buf)
 {
 	struct pindrop_dev *dev = buf->dev;
 
@@ -258,17 +266,6 @@ static void buf_free_kept(struct pindrop_buf *buf)
 			 buf->bytes);
 }
 
-/**
- * pindrop_buf_unmap() - take a buffer from the device, for good
- * @buf: the buffer; nothing is issued with it any more
- *
- * Context: process context, no spinlock held; the parent is bound.
- */
-void pindrop_buf_unmap(struct pindrop_buf *buf)
-{
-	buf_unmap_dma(buf);
-}
-
 /* May run under mmap_lock, in exit_mmap() and in the release hook. */
 static void buf_free(struct kref *ref)
 {
@@ -276,7 +273,7 @@ static void buf_free(struct kref *ref)
 	struct pindrop_dev *dev = buf->dev;
 	unsigned long i;
 
-	buf_unmap_dma(buf);
+	pindrop_buf_unmap(buf);
 	if (buf->kept)
 		buf_free_kept(buf);
 	trace_pindrop_buf_free(buf, buf->bytes);
@@ -493,7 +490,7 @@ int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle)
 		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
 	count_handles(ctx, -1);
 	if (PINDROP_BROKEN(I3))
-		buf_unmap_dma(buf);
+		pindrop_buf_unmap(buf);
 	pindrop_buf_put(buf);
 	return 0;
 }
@@ -555,7 +552,7 @@ void pindrop_buf_unmap_all(struct pindrop_dev *dev)
 		}
 		spin_unlock(&dev->bufs_lock);
 		if (found) {
-			buf_unmap_dma(found);
+			pindrop_buf_unmap(found);
 			pindrop_buf_put(found);
 		}
 	} while (found || !wait_event_timeout(dev->quiet,

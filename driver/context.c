@@ -154,16 +154,14 @@ static int pindrop_open(struct inode *inode, struct file *file)
 {
 	struct pindrop_dev *dev =
 		container_of(inode->i_cdev, struct pindrop_dev, cdev);
-	struct pindrop_ctx *ctx = ctx_create(dev);
+	struct pindrop_ctx *ctx;
 	int err;
 
+	if (pindrop_chain_wedged(dev))
+		return -EIO;
+	ctx = ctx_create(dev);
 	if (!ctx)
 		return -ENOMEM;
-	err = pindrop_chain_wedged(dev) ? -EIO : 0;
-	if (err) {
-		ctx_destroy(ctx);
-		return err;
-	}
 	ctx->mapping = file->f_mapping;
 	err = ctx->status && ctx->user ? ctx_add(ctx) : -ENOMEM;
 	if (err) {

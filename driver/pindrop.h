@@ -2,7 +2,8 @@
 /*
  * The objects of the core and the rules they live by.
  *
- * dev    one device instance. Held by its registration, every ctx and buf.
+ * dev    one device instance. Held by its registration, every ctx and buf, and
+ *        by the quarantine if it went without proof.
  * owner  one per mm, the only thing that is told when a process's memory
  *        ends. Held by its contexts, through mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
