@@ -30,7 +30,7 @@
  *   ctx_wait   pindrop_ctx_wait pindrop_ctx_settled
  *   settle     pindrop_ctx_settle_locked
  *   ctx_put    pindrop_ctx_put ctx_free
- *   buf_put    pindrop_buf_put buf_free buf_unmap_dma
+ *   buf_put    pindrop_buf_put buf_free pindrop_buf_unmap
  *   pump       pindrop_chan_pump_locked
  *   issue      piece_issue piece_start
  *   service    pindrop_chan_service_locked pindrop_piece_done
