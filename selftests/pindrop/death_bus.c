@@ -296,6 +296,23 @@ TEST_F(bus, suspends_it)
 	EXPECT_UNHURT(mine, theirs);
 }
 
+/* All of the machine does, until a key is let go that was pressed before. */
+TEST_F(bus, sleeps_with_the_machine)
+{
+	__u64 mine, theirs, begin;
+
+	MUST(pd_write_in("/sys/devices/platform/i8042/serio0", "power/wakeup",
+			 "enabled"));
+	/* Once more, should the first come before it sleeps. */
+	MUST(monitor("sendkey shift 2000\nsendkey shift 2000\n"));
+	mine = START();
+	theirs = OTHER();
+	begin = pd_now_ns();
+	EXPECT_EQ(0, pd_write_in("/sys/power", "state", "freeze"));
+	EXPECT_LT(1000, pd_ms_since(begin));
+	EXPECT_UNHURT(mine, theirs);
+}
+
 /* All-ones prove nothing; a reset makes it answer. One of them pays. */
 TEST_F(bus, loses_its_answers)
 {
