@@ -48,7 +48,9 @@
  *   work, buffers may be unmapped.
  * - ENOENT: no such handle in this context.
  * - ERANGE: beyond the end of the buffer or of the device's memory.
- * - ENOMEM: no memory, or none that the device can reach.
+ * - ENOMEM: no memory, or none that the device can reach; pinning more than
+ *	RLIMIT_MEMLOCK allows.
+ * - EACCES: a job would write memory that is pinned for reading only.
  * - EDQUOT: a limit of the context (see INFO), or of its user: 4,096 open
  *   files (then it is open() that fails), 65,536 unfinished jobs, buffers of
  *   half of the machine's memory.
@@ -56,7 +58,7 @@
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
  *	From open(): all of its channels hang.
  * - ECANCELED: in WAIT's out_result only: cancelled with its context.
- * - ESTALE: pinned memory was replaced since.
+ * - ESTALE: pinned memory is not what the program has there any more.
  * - EINTR: interrupted; calling again with the same arguments is right.
  */
 
@@ -79,7 +81,6 @@ enum pindrop_verb {
 };
 
 /* Reserved; these answer -ENOTTY until INFO's out_verbs has their bit. */
-#define PINDROP_IOC_PIN _IO(PINDROP_IOC_TYPE, PINDROP_VERB_PIN)
 #define PINDROP_IOC_IMPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_IMPORT)
 #define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
 #define PINDROP_IOC_RING_SETUP _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_SETUP)
@@ -138,7 +139,7 @@ enum pindrop_iommu {
  * @out_max_jobs: most jobs in one SUBMIT
  * @out_max_queued: most unfinished jobs of one context
  * @out_max_handles: most handles of one context
- * @out_reserved: 0
+ * @out_pin_align: PIN's address and length are multiples of this (bytes)
  * @out_engine: name of the engine, ends in 0
  * @out_device: name of the device on its bus, ends in 0
  *
@@ -161,7 +162,7 @@ struct pindrop_info {
 	__u32 out_max_jobs;
 	__u32 out_max_queued;
 	__u32 out_max_handles;
-	__u32 out_reserved;
+	__u32 out_pin_align;
 	char out_engine[16];
 	char out_device[32];
 };
@@ -211,6 +212,49 @@ struct pindrop_alloc {
 };
 
 #define PINDROP_IOC_ALLOC _IO(PINDROP_IOC_TYPE, PINDROP_VERB_ALLOC)
+
+/**
+ * enum pindrop_pin_flags - PIN's flags
+ * @PINDROP_PIN_WRITE: jobs may write the memory, which needs PROT_WRITE
+ */
+enum pindrop_pin_flags {
+	PINDROP_PIN_WRITE = 1 << 0
+};
+
+/**
+ * struct pindrop_pin - PINDROP_IOC_PIN: the program's own memory for jobs
+ * @size: sizeof(struct pindrop_pin)
+ * @flags: enum pindrop_pin_flags
+ * @address: where it begins
+ * @length: bytes, not 0; both are multiples of INFO's out_pin_align
+ * @out_handle: its name in this context, as ALLOC's
+ * @reserved: must be 0
+ *
+ * Binds the context. Anonymous, shared and huge memory, buffers of ALLOC, and
+ * of files what the kernel lets be pinned for long. The pages stay in memory,
+ * and count against RLIMIT_MEMLOCK, page by page and pin by pin, until FREE
+ * and the end of all jobs with them. Nothing is lost if a job or FREE comes
+ * when the memory is unmapped: but what the program maps there instead is
+ * not what was pinned. A SUBMIT that names a pin whose range holds other pages
+ * by then, or none, is -ESTALE, from then on. PINDROP_DEVMEM apart, all that
+ * takes a handle of ALLOC takes one of PIN.
+ *
+ * Errors: EINVAL (length, alignment, overflow), EOPNOTSUPP (flag; the device
+ * reaches some of it not even by way of a bounce buffer), EFAULT (not mapped,
+ * not with that access, or nothing that may be pinned), ENOMEM, EDQUOT
+ * (handles), EPERM, EOWNERDEAD, ENODEV, EINTR (killed, or a signal while
+ * binding).
+ */
+struct pindrop_pin {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 address;
+	__aligned_u64 length;
+	__u32 out_handle;
+	__u32 reserved;
+};
+
+#define PINDROP_IOC_PIN _IO(PINDROP_IOC_TYPE, PINDROP_VERB_PIN)
 
 /**
  * struct pindrop_free - PINDROP_IOC_FREE: drop a handle
@@ -292,7 +336,8 @@ enum pindrop_op {
  *
  * In a NOP all fields but @op and @user_data are 0 (-EINVAL). PINDROP_DEVMEM
  * on both sides, or in a direction that INFO's out_caps does not have, is
- * -EOPNOTSUPP. Ranges that overlap in one buffer are -EINVAL. The device's
+ * -EOPNOTSUPP. Ranges that overlap in one handle are -EINVAL; that two handles
+ * may name the same memory is the program's business. The device's
  * memory is leased to the context that first names it until that context
  * ends, and is zeroed before: -EBUSY for the others.
  */
@@ -323,8 +368,8 @@ struct pindrop_job_desc {
  *
  * Binds the context, even if a job is then refused. The jobs of one context
  * and channel run in order. Errors:
- * EINVAL, EOPNOTSUPP, ENOENT, ERANGE, EBUSY, EDQUOT, ENOMEM, EPERM,
- * EOWNERDEAD, ENODEV, EIO (the channel hangs; or, once, the device was reset
+ * EINVAL, EOPNOTSUPP, ENOENT, ERANGE, EACCES, ESTALE, EBUSY, EDQUOT, ENOMEM,
+ * EPERM, EOWNERDEAD, ENODEV, EIO (the channel hangs; or, once, the device was reset
  * and what this context had stored in its memory is lost), EFAULT (nothing is
  * queued unless only the writing back failed), EINTR. @out_error_index is
  * written back on errors too.
