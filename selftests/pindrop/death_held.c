@@ -21,14 +21,6 @@
 #include "../kselftest_harness.h"
 #include "death_utils.h"
 
-/* The same everywhere but on alpha. */
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_process_mrelease
-#define SYS_process_mrelease 448
-#endif
-
 #define READERS 2
 #define ROUNDS 6
 
@@ -50,50 +42,6 @@ FIXTURE_TEARDOWN(file)
 	close(self->pair[0]);
 	close(self->pair[1]);
 	DEATH_TEARDOWN(&self->w);
-}
-
-union rights {
-	struct cmsghdr align;
-	char space[CMSG_SPACE(3 * sizeof(int))];
-};
-
-static int send_fds(int sock, const int *fd, unsigned int count)
-{
-	char byte = 0;
-	union rights u = {};
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = u.space,
-		.msg_controllen = CMSG_SPACE(count * sizeof(int)),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(count * sizeof(int));
-	memcpy(CMSG_DATA(c), fd, count * sizeof(int));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
-}
-
-static int receive_fd(int sock)
-{
-	char byte;
-	union rights u = {};
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = u.space,
-		.msg_controllen = sizeof(u.space),
-	};
-	int fd;
-
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&msg))
-		return -EBADMSG;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	return fd;
 }
 
 /* A file of its own, which only @hold keeps; its mappings would, too. */
@@ -122,14 +70,14 @@ TEST_F(file, passed_on_by_its_owner)
 	if (!pid) {
 		int fd = start_alone(w);
 
-		CHILD(!send_fds(self->pair[0], &fd, 1));
+		CHILD(!death_send_fds(self->pair[0], &fd, 1));
 		CHILD(!close(fd));
 		pd_post(&w->shared->flag, 1);
 		for (;;)
 			pause();
 	}
 	ASSERT_TRUE(death_ready(w));
-	p.fd = receive_fd(self->pair[1]);
+	p.fd = death_receive_fd(self->pair[1]);
 	ASSERT_LE(0, p.fd);
 	FAILS(EPERM, pd_submit(p.fd, &nop, 1, NULL));
 	EXPECT_EQ(0, poll(&p, 1, 0));
@@ -157,7 +105,7 @@ TEST_F(file, in_flight_in_a_dead_socket)
 	if (!pid) {
 		int fd[3] = { start_alone(w), self->pair[0], self->pair[1] };
 
-		CHILD(!send_fds(self->pair[0], fd, 3));
+		CHILD(!death_send_fds(self->pair[0], fd, 3));
 		CHILD(!close(fd[0]));
 		CHILD(!close(fd[1]));
 		CHILD(!close(fd[2]));
@@ -514,19 +462,6 @@ TEST_F(space, kept_by_an_idle_processor)
 	EXPECT_EQ(PINDROP_STATE_DRAINED, self->window->state);
 }
 
-/* To where a traced task has taken its signal and not yet given up anything. */
-static bool stop_at_exit(struct death_watch *w, pid_t pid)
-{
-	int status;
-
-	if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT))
-		return false;
-	w->since_ns = pd_now_ns();
-	kill(pid, SIGKILL);
-	return waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) &&
-	       status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8);
-}
-
 /* The owner is as alive as it was; then it is not. */
 #define EXPECT_ALIVE(w)                                                   \
 	do {                                                              \
@@ -548,7 +483,7 @@ TEST_F(space, kept_by_a_debugger_at_exit)
 	w->pieces = 2;
 	pid = death_fork(w, copy_twice);
 	ASSERT_LE(0, pid);
-	ASSERT_TRUE(stop_at_exit(w, pid));
+	ASSERT_TRUE(death_stop_at_exit(w, pid));
 	EXPECT_ALIVE(w);
 	w->since_ns = pd_now_ns();
 	EXPECT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, 0));
@@ -568,7 +503,7 @@ TEST_F(space, reaped_by_process_mrelease)
 	ASSERT_LE(0, pid);
 	pidfd = syscall(SYS_pidfd_open, pid, 0);
 	ASSERT_LE(0, pidfd);
-	ASSERT_TRUE(stop_at_exit(w, pid));
+	ASSERT_TRUE(death_stop_at_exit(w, pid));
 	EXPECT_EQ(0, syscall(SYS_process_mrelease, pidfd, 0));
 	EXPECT_ALIVE(w);
 	w->since_ns = pd_now_ns();

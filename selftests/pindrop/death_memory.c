@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,8 +16,6 @@
 #include "death_utils.h"
 
 #define SIGNALS 200
-#define CGROUPS "/tmp/pd_cgroups"
-#define GROUP CGROUPS "/death"
 /* Beyond the owner's buffers. */
 #define GROUP_BYTES (16UL << 20)
 
@@ -163,7 +160,6 @@ TEST_F(owner, gives_nothing_back_while_dying)
 FIXTURE(memory)
 {
 	struct death_watch w;
-	bool mounted;
 };
 
 FIXTURE_SETUP(memory)
@@ -173,47 +169,8 @@ FIXTURE_SETUP(memory)
 
 FIXTURE_TEARDOWN(memory)
 {
-	if (self->mounted) {
-		rmdir(GROUP);
-		umount2(CGROUPS, MNT_DETACH);
-		rmdir(CGROUPS);
-	}
+	death_group_end();
 	DEATH_TEARDOWN(&self->w);
-}
-
-/* A group in which memory is counted; why not, or NULL. */
-static const char *create_group(unsigned long bytes, bool *mounted)
-{
-	char text[32];
-
-	mkdir(CGROUPS, 0700);
-	if (mount("none", CGROUPS, "cgroup2", 0, NULL))
-		return "no control groups";
-	*mounted = true;
-	if (pd_write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
-		return "control groups do not count memory";
-	if (mkdir(GROUP, 0700))
-		return "no control group";
-	snprintf(text, sizeof(text), "%lu", bytes);
-	return pd_write_file(GROUP "/memory.max", text) ?
-		       "the group has no limit" :
-		       NULL;
-}
-
-/* How often the kernel has killed in the group. */
-static long kills(void)
-{
-	FILE *f = fopen(GROUP "/memory.events", "re");
-	char name[64];
-	long value, found = -1;
-
-	if (!f)
-		return -1;
-	while (fscanf(f, "%63s %ld", name, &value) == 2)
-		if (!strcmp(name, "oom_kill"))
-			found = value;
-	fclose(f);
-	return found;
 }
 
 /* The kernel chooses the moment, and kills by itself. */
@@ -223,7 +180,7 @@ TEST_F(memory, of_its_group_runs_out)
 	const char *missing;
 	pid_t pid;
 
-	missing = create_group(GROUP_BYTES + 2 * death_len(w), &self->mounted);
+	missing = death_group(GROUP_BYTES + 2 * death_len(w));
 	if (missing)
 		SKIP(return, "%s", missing);
 	pid = fork();
@@ -231,7 +188,7 @@ TEST_F(memory, of_its_group_runs_out)
 	if (!pid) {
 		struct pd_buf src, dst;
 
-		CHILD(!pd_write_file(GROUP "/cgroup.procs", "0"));
+		CHILD(!death_group_join());
 		death_start(w, w->fd, &src, &dst);
 		pd_post(&w->shared->flag, 1);
 		pd_sleep_ms(w->into_ms);
@@ -244,7 +201,7 @@ TEST_F(memory, of_its_group_runs_out)
 	w->bound_ms = DEATH_BOUND_MS;
 	EXPECT_EQ(-SIGKILL, pd_join(pid));
 	EXPECT_OVER(w, 1);
-	EXPECT_EQ(1, kills());
+	EXPECT_EQ(1, death_group_kills());
 }
 
 static void volunteer(struct death_watch *w)

@@ -10,12 +10,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CANARY_BYTES (8UL << 20)
 #define CANARY_BYTE 0x5c
 /* Buffers. */
 #define TAKEN 64
+#define CGROUPS "/tmp/pd_cgroups"
+#define GROUP CGROUPS "/death"
 
 int death_watch(struct death_watch *w)
 {
@@ -89,6 +96,19 @@ int death_kill(struct death_watch *w, pid_t pid)
 	return pd_join(pid);
 }
 
+/* To where a traced task has taken its signal and not yet given up anything. */
+bool death_stop_at_exit(struct death_watch *w, pid_t pid)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACEEXIT))
+		return false;
+	w->since_ns = pd_now_ns();
+	kill(pid, SIGKILL);
+	return waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) &&
+	       status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8);
+}
+
 __attribute__((format(printf, 2, 3)))
 static void add(char (*text)[256], const char *format, ...)
 {
@@ -119,6 +139,7 @@ const char *death_left(struct death_watch *w, long long jobs)
 	long ms = pd_ms_since(w->since_ns);
 	long long now[ARRAY_LEN(list)], pins, ended;
 	static char text[256];
+	const char *program = program_invocation_short_name;
 	char scenario[64];
 	unsigned int i;
 
@@ -138,9 +159,9 @@ const char *death_left(struct death_watch *w, long long jobs)
 	if (ms > w->bound_ms)
 		add(&text, "it took %ld ms. ", ms);
 	if (w->test) {
-		snprintf(scenario, sizeof(scenario), "%s:%s",
-			 program_invocation_short_name + strlen("death_"),
-			 w->test);
+		if (!strncmp(program, "death_", strlen("death_")))
+			program += strlen("death_");
+		snprintf(scenario, sizeof(scenario), "%s:%s", program, w->test);
 		pd_matrix(scenario, ms, pins ? -1 : ms, now[2]);
 	}
 	return text;
@@ -212,4 +233,98 @@ int death_run_on(int cpu)
 bool death_kernel_is_slow(void)
 {
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
+/* A group in which memory is counted; why not, or NULL. */
+const char *death_group(unsigned long bytes)
+{
+	char text[32];
+
+	mkdir(CGROUPS, 0700);
+	if (mount("none", CGROUPS, "cgroup2", 0, NULL))
+		return "no control groups";
+	if (pd_write_file(CGROUPS "/cgroup.subtree_control", "+memory"))
+		return "control groups do not count memory";
+	if (mkdir(GROUP, 0700))
+		return "no control group";
+	snprintf(text, sizeof(text), "%lu", bytes);
+	return pd_write_file(GROUP "/memory.max", text) ?
+		       "the group has no limit" :
+		       NULL;
+}
+
+/* Of the caller. */
+int death_group_join(void)
+{
+	return pd_write_file(GROUP "/cgroup.procs", "0");
+}
+
+/* How often the kernel has killed in the group. */
+long death_group_kills(void)
+{
+	FILE *f = fopen(GROUP "/memory.events", "re");
+	char name[64];
+	long value, found = -1;
+
+	if (!f)
+		return -1;
+	while (fscanf(f, "%63s %ld", name, &value) == 2)
+		if (!strcmp(name, "oom_kill"))
+			found = value;
+	fclose(f);
+	return found;
+}
+
+/* Whatever there is of it. */
+void death_group_end(void)
+{
+	rmdir(GROUP);
+	umount2(CGROUPS, MNT_DETACH);
+	rmdir(CGROUPS);
+}
+
+union rights {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(3 * sizeof(int))];
+};
+
+/* At most three. */
+int death_send_fds(int sock, const int *fd, unsigned int count)
+{
+	char byte = 0;
+	union rights u = {};
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = u.space,
+		.msg_controllen = CMSG_SPACE(count * sizeof(int)),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(c), fd, count * sizeof(int));
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
+}
+
+/* The first of them. */
+int death_receive_fd(int sock)
+{
+	char byte;
+	union rights u = {};
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = u.space,
+		.msg_controllen = sizeof(u.space),
+	};
+	int fd;
+
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&msg))
+		return -EBADMSG;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
+	return fd;
 }

@@ -6,7 +6,17 @@
 #ifndef DEATH_UTILS_H
 #define DEATH_UTILS_H
 
+#include <sys/syscall.h>
+
 #include "pindrop_utils.h"
+
+/* The same everywhere but on alpha. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease 448
+#endif
 
 /* All of one death has 1 s; the rest is for a slow guest. */
 #define DEATH_BOUND_MS 2000
@@ -68,9 +78,18 @@ void death_start(struct death_watch *w, int fd, struct pd_buf *src,
 pid_t death_fork(struct death_watch *w, void (*live)(struct death_watch *w));
 bool death_ready(struct death_watch *w);
 int death_kill(struct death_watch *w, pid_t pid);
+bool death_stop_at_exit(struct death_watch *w, pid_t pid);
 const char *death_left(struct death_watch *w, long long jobs);
 const char *death_strays(const struct death_watch *w);
 int death_run_on(int cpu);
 bool death_kernel_is_slow(void);
+
+const char *death_group(unsigned long bytes);
+int death_group_join(void);
+long death_group_kills(void);
+void death_group_end(void);
+
+int death_send_fds(int sock, const int *fd, unsigned int count);
+int death_receive_fd(int sock);
 
 #endif

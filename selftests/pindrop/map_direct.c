@@ -47,19 +47,6 @@ static int open_direct(void)
 	return fd;
 }
 
-/* The kernel adds its counts up every second, or when it is asked to. */
-static long long pins(void)
-{
-	int fd = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (write(fd, "1", 1) < 0)
-			perror("# stat_refresh");
-		close(fd);
-	}
-	return pd_vmstat_pins();
-}
-
 FIXTURE_SETUP(direct)
 {
 	PD_SETUP(&self->env);
@@ -67,7 +54,7 @@ FIXTURE_SETUP(direct)
 	if (self->file < 0)
 		SKIP(PD_LEAVE_SETUP, "nothing here knows O_DIRECT");
 	self->len = PAGES * self->env.page;
-	self->pins = pins();
+	self->pins = pd_vmstat_pins();
 	ASSERT_LE(0, self->pins);
 	self->fd = pd_open(&self->env);
 	ASSERT_LE(0, self->fd);
@@ -83,7 +70,7 @@ FIXTURE_TEARDOWN(direct)
 	munmap(self->mem, self->len);
 	close(self->file);
 	close(self->fd);
-	EXPECT_EQ(self->pins, pins());
+	EXPECT_EQ(self->pins, pd_vmstat_pins());
 	PD_TEARDOWN(&self->env);
 }
 

@@ -187,13 +187,18 @@ long long pd_jobs_ended(const struct pd_env *env)
 	       pd_count(env, PD_JOBS_CANCELLED);
 }
 
-/* Pages that are pinned in the whole system. */
+/*
+ * Pages that are pinned in the whole system. The kernel adds its counts up
+ * every second, or when root asks it to.
+ */
 long long pd_vmstat_pins(void)
 {
 	long long value, acquired = 0, released = 0;
-	FILE *f = fopen("/proc/vmstat", "re");
 	char name[64];
+	FILE *f;
 
+	pd_write_file("/proc/sys/vm/stat_refresh", "1");
+	f = fopen("/proc/vmstat", "re");
 	if (!f)
 		return -1;
 	while (fscanf(f, "%63s %lld", name, &value) == 2) {
@@ -237,6 +242,26 @@ int pd_alloc(int fd, __u64 len, __u32 flags, struct pd_buf *buf)
 	buf->handle = args.out_handle;
 	buf->offset = args.out_offset;
 	return 0;
+}
+
+/* The memory is the pin's map, for those who look at it. */
+int pd_pin(int fd, const void *mem, size_t len, __u32 flags, struct pd_buf *pin)
+{
+	struct pindrop_pin args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.address = (unsigned long)mem,
+		.length = len,
+	};
+	int err;
+
+	memset(pin, 0xa5, sizeof(*pin));
+	pin->map = (unsigned char *)mem;
+	pin->len = len;
+	err = pd_ioctl(fd, PINDROP_VERB_PIN, &args);
+	if (!err)
+		pin->handle = args.out_handle;
+	return err;
 }
 
 int pd_free(int fd, __u32 handle)
@@ -578,4 +603,37 @@ int pd_write_in(const char *dir, const char *name, const char *text)
 	    sizeof(path))
 		return -ENAMETOOLONG;
 	return pd_write_file(path, text);
+}
+
+/* What a file in a directory says, at most a buffer full and a 0. */
+int pd_read_in(const char *dir, const char *name, char *text, size_t size)
+{
+	char path[4096];
+	int fd, err = 0;
+	ssize_t len;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
+	    sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	len = read(fd, text, size - 1);
+	if (len < 0)
+		err = -errno;
+	text[len < 0 ? 0 : len] = 0;
+	close(fd);
+	return err;
+}
+
+/* The number that it begins with; -1: there is none. */
+long long pd_number_in(const char *dir, const char *name)
+{
+	char text[64], *end;
+	long long value;
+
+	if (pd_read_in(dir, name, text, sizeof(text)))
+		return -1;
+	value = strtoll(text, &end, 10);
+	return end == text ? -1 : value;
 }

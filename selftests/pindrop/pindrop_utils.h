@@ -75,7 +75,7 @@ struct pd_env {
 	struct pd_counters before;
 };
 
-/* A buffer; @map is NULL while it is not mapped. */
+/* A buffer; @map is NULL while it is not mapped. Or a pin, see pd_pin(). */
 struct pd_buf {
 	__u32 handle;
 	__u64 offset;
@@ -102,6 +102,8 @@ long long pd_vmstat_pins(void);
 int pd_ioctl(int fd, unsigned int verb, void *arg);
 int pd_info(int fd, struct pindrop_info *info);
 int pd_alloc(int fd, __u64 len, __u32 flags, struct pd_buf *buf);
+int pd_pin(int fd, const void *mem, size_t len, __u32 flags,
+	   struct pd_buf *pin);
 int pd_free(int fd, __u32 handle);
 int pd_sync(int fd, __u32 handle, __u32 flags, __u64 offset, __u64 len);
 int pd_submit(int fd, const struct pindrop_job_desc *jobs, unsigned int count,
@@ -141,6 +143,8 @@ void pd_sleep_ms(long ms);
 
 int pd_write_file(const char *path, const char *text);
 int pd_write_in(const char *dir, const char *name, const char *text);
+int pd_read_in(const char *dir, const char *name, char *text, size_t size);
+long long pd_number_in(const char *dir, const char *name);
 
 void pd_child_failed(const char *file, int line, const char *what)
 	__attribute__((noreturn));
