@@ -26,7 +26,8 @@ struct scene {
 	__u32 flags, new_flags;
 	size_t len, new_len;
 	int fd;
-	struct pd_buf buf, dst;
+	struct pd_buf buf, dst, pin;
+	unsigned char *mem;
 	const volatile struct pindrop_window *window;
 	struct pindrop_job_desc jobs[3];
 	unsigned int njobs;
@@ -111,6 +112,90 @@ static int make_copies(struct scene *s)
 	s->jobs[2] = pd_copy(&s->dst, 0, &s->buf, 64, 64);
 	s->njobs = 3;
 	return err;
+}
+
+/* Room for so much, at an address at which huge pages can be. */
+static int make_room(struct scene *s)
+{
+	unsigned char *at;
+
+	at = mmap(NULL, s->new_len + HUGE_SIZE, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	s->mem = at;
+	s->pin.map = (void *)(((unsigned long)at + HUGE_SIZE - 1) & -HUGE_SIZE);
+	return make_buffers(s);
+}
+
+/* Memory to pin, of which the last page is not there yet. */
+static int make_memory(struct scene *s)
+{
+	int err = make_room(s);
+
+	if (err)
+		return err;
+	madvise(s->pin.map, s->new_len,
+		s->new_len % HUGE_SIZE ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	memset(s->pin.map, 1, s->new_len - s->env->page);
+	return 0;
+}
+
+static int call_pin(struct scene *s)
+{
+	return pd_pin(s->fd, s->pin.map, s->new_len, PINDROP_PIN_WRITE,
+		      &s->pin);
+}
+
+static int make_pin(struct scene *s)
+{
+	return make_memory(s) ?: call_pin(s);
+}
+
+static int call_unpin(struct scene *s)
+{
+	return pd_free(s->fd, s->pin.handle);
+}
+
+static int make_pin_copies(struct scene *s)
+{
+	int err = make_pin(s);
+
+	s->jobs[0] = pd_copy(&s->pin, s->env->page - 32, &s->buf, 0, 64);
+	s->jobs[1] = pd_copy(&s->buf, 0, &s->pin, 2 * s->env->page - 32, 64);
+	s->njobs = 2;
+	return err;
+}
+
+/*
+ * The same memory is mapped anew: it has to be looked up, for which the kernel
+ * has to map it. That this fails does not make it other memory.
+ */
+static int make_suspect_copies(struct scene *s)
+{
+	int file = memfd_create("pd_memfd", MFD_CLOEXEC), err = -ENOMEM, i;
+
+	if (file < 0 || ftruncate(file, s->new_len) || make_room(s))
+		goto out;
+	for (i = 0; i < 2; i++) {
+		if (mmap(s->pin.map, s->new_len, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED)
+			goto out;
+		if (!i && call_pin(s))
+			goto out;
+	}
+	s->jobs[0] = pd_copy(&s->pin, 0, &s->buf, 0, 64);
+	s->njobs = 1;
+	err = 0;
+out:
+	close(file);
+	return err;
+}
+
+/* With the file everything goes, a job on it included. */
+static int make_pin_busy(struct scene *s)
+{
+	return make_pin_copies(s) ?: call_submit(s);
 }
 
 static int make_devmem(struct scene *s)
@@ -274,6 +359,22 @@ VARIANT(alloc_coherent, .prepare = make_buffers, .call = call_alloc,
 	.new_len = 5 << 12, .new_flags = PINDROP_ALLOC_COHERENT);
 VARIANT(alloc_huge, .prepare = make_buffers, .call = call_alloc,
 	.new_len = HUGE_SIZE, .new_flags = PINDROP_ALLOC_HUGE);
+VARIANT(verb_pin, .prepare = make_buffers, .call = call_verb,
+	.verb = PINDROP_VERB_PIN);
+VARIANT(pin_and_bind, .prepare = open_file, .call = call_verb,
+	.verb = PINDROP_VERB_PIN);
+VARIANT(pin, .prepare = make_memory, .call = call_pin, .new_len = 5 << 12);
+VARIANT(pin_more, .prepare = make_memory, .call = call_pin,
+	.new_len = 1100 << 12);
+VARIANT(pin_huge, .prepare = make_memory, .call = call_pin,
+	.new_len = 2 * HUGE_SIZE);
+VARIANT(unpin, .prepare = make_pin, .call = call_unpin, .new_len = 5 << 12);
+VARIANT(submit_pin, .prepare = make_pin_copies, .call = call_submit,
+	.new_len = 5 << 12);
+VARIANT(submit_suspect_pin, .prepare = make_suspect_copies, .call = call_submit,
+	.new_len = 5 << 12);
+VARIANT(close_pin, .prepare = make_pin_busy, .call = call_close,
+	.new_len = 5 << 12, .may_not_fail = true);
 VARIANT(submit_copies, .prepare = make_copies, .call = call_submit);
 VARIANT(submit_devmem, .prepare = make_devmem, .call = call_submit);
 VARIANT(window_map, .prepare = open_file, .call = call_window);
@@ -343,6 +444,8 @@ FIXTURE_TEARDOWN(nth)
 static void end(struct scene *s)
 {
 	pd_unmap(&s->buf);
+	if (s->mem)
+		munmap(s->mem, s->new_len + HUGE_SIZE);
 	if (s->window)
 		munmap((void *)s->window, PINDROP_WINDOW_SIZE);
 	if (s->fd >= 0)
