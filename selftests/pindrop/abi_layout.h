@@ -29,7 +29,7 @@
 	F(pindrop_info, out_max_jobs, 72, 4)                           \
 	F(pindrop_info, out_max_queued, 76, 4)                         \
 	F(pindrop_info, out_max_handles, 80, 4)                        \
-	F(pindrop_info, out_reserved, 84, 4)                           \
+	F(pindrop_info, out_pin_align, 84, 4)                          \
 	F(pindrop_info, out_engine, 88, 16)                            \
 	F(pindrop_info, out_device, 104, 32)                           \
 	S(pindrop_alloc, 32)                                           \
@@ -39,6 +39,13 @@
 	F(pindrop_alloc, out_offset, 16, 8)                            \
 	F(pindrop_alloc, out_handle, 24, 4)                            \
 	F(pindrop_alloc, reserved, 28, 4)                              \
+	S(pindrop_pin, 32)                                             \
+	F(pindrop_pin, size, 0, 4)                                     \
+	F(pindrop_pin, flags, 4, 4)                                    \
+	F(pindrop_pin, address, 8, 8)                                  \
+	F(pindrop_pin, length, 16, 8)                                  \
+	F(pindrop_pin, out_handle, 24, 4)                              \
+	F(pindrop_pin, reserved, 28, 4)                                \
 	S(pindrop_free, 8)                                             \
 	F(pindrop_free, size, 0, 4)                                    \
 	F(pindrop_free, handle, 4, 4)                                  \

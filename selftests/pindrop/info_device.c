@@ -29,8 +29,9 @@ FIXTURE_TEARDOWN(info)
 TEST_F(info, has_the_first_verbs)
 {
 	const __u64 first = 1 << PINDROP_VERB_INFO | 1 << PINDROP_VERB_ALLOC |
-			    1 << PINDROP_VERB_FREE | 1 << PINDROP_VERB_SYNC |
-			    1 << PINDROP_VERB_SUBMIT | 1 << PINDROP_VERB_WAIT;
+			    1 << PINDROP_VERB_PIN | 1 << PINDROP_VERB_FREE |
+			    1 << PINDROP_VERB_SYNC | 1 << PINDROP_VERB_SUBMIT |
+			    1 << PINDROP_VERB_WAIT;
 	__u64 verbs = self->env.info.out_verbs;
 
 	EXPECT_EQ(first, verbs & first);
@@ -68,7 +69,9 @@ TEST_F(info, limits_are_usable)
 	EXPECT_LT(0, i->out_max_jobs);
 	EXPECT_LE(i->out_max_jobs, i->out_max_queued);
 	EXPECT_LT(0, i->out_max_handles);
-	EXPECT_EQ(0, i->out_reserved);
+	EXPECT_LT(0, i->out_pin_align);
+	EXPECT_EQ(0, i->out_pin_align & (i->out_pin_align - 1));
+	EXPECT_GE(self->env.page, i->out_pin_align);
 }
 
 TEST_F(info, caps_and_iommu_are_known)

@@ -177,6 +177,7 @@ TEST_F(verb, reserved_and_out_fields_are_zero)
 			TH_LOG("end of offset %u", field->offset);
 	}
 	EXPECT_EQ(buffers, pd_count(&self->env, PD_BUFFERS));
+	EXPECT_EQ(0, pd_grown(&self->env, PD_PINNED));
 }
 
 TEST_F(verb, unknown_flags)
@@ -241,6 +242,7 @@ TEST_F(verb, structure_is_read_only)
 	ASSERT_EQ(0, mprotect(self->area, self->env.page, PROT_READ));
 	EXPECT_EQ(writes ? -EFAULT : 0, CALL(self->args));
 	EXPECT_EQ(buffers - frees, pd_count(&self->env, PD_BUFFERS));
+	EXPECT_EQ(0, pd_grown(&self->env, PD_PINNED));
 }
 
 TEST_F(verb, number_with_direction_or_size)

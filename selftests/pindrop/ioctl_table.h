@@ -15,13 +15,13 @@
 #define IOCTL_BUILT(V)                                                 \
 	V(info, INFO)                                                  \
 	V(alloc, ALLOC)                                                \
+	V(pin, PIN)                                                    \
 	V(free, FREE)                                                  \
 	V(sync, SYNC)                                                  \
 	V(submit, SUBMIT)                                              \
 	V(wait, WAIT)
 
 #define IOCTL_RESERVED(V)                                              \
-	V(pin, PIN)                                                    \
 	V(import, IMPORT)                                              \
 	V(export, EXPORT)                                              \
 	V(ring_setup, RING_SETUP)                                      \
@@ -31,6 +31,7 @@ union ioctl_args {
 	__u32 size;
 	struct pindrop_info info;
 	struct pindrop_alloc alloc;
+	struct pindrop_pin pin;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
 	struct pindrop_submit submit;
@@ -84,6 +85,17 @@ static void good_alloc(union ioctl_args *args, __u32 handle)
 	args->alloc.length = sysconf(_SC_PAGESIZE);
 }
 
+/* Its address is the same in a child. */
+static unsigned char good_page[4096] __attribute__((aligned(4096)));
+
+static void good_pin(union ioctl_args *args, __u32 handle)
+{
+	(void)handle;
+	args->pin.flags = PINDROP_PIN_WRITE;
+	args->pin.address = (unsigned long)good_page;
+	args->pin.length = sizeof(good_page);
+}
+
 static void good_free(union ioctl_args *args, __u32 handle)
 {
 	args->free.handle = handle;
@@ -132,7 +144,7 @@ static const struct ioctl_verb ioctl_verbs[PINDROP_VERB_NR] = {
 			IOCTL_FIELD(pindrop_info, out_max_jobs),
 			IOCTL_FIELD(pindrop_info, out_max_queued),
 			IOCTL_FIELD(pindrop_info, out_max_handles),
-			IOCTL_FIELD(pindrop_info, out_reserved),
+			IOCTL_FIELD(pindrop_info, out_pin_align),
 			IOCTL_FIELD(pindrop_info, out_engine),
 			IOCTL_FIELD(pindrop_info, out_device),
 		},
@@ -150,6 +162,18 @@ static const struct ioctl_verb ioctl_verbs[PINDROP_VERB_NR] = {
 			IOCTL_FIELD(pindrop_alloc, reserved),
 		},
 		.good = good_alloc,
+	},
+	[PINDROP_VERB_PIN] = {
+		.nr = PINDROP_VERB_PIN,
+		IOCTL_SIZE(pindrop_pin, reserved),
+		.flags = offsetof(struct pindrop_pin, flags),
+		.owner = true,
+		.binds = true,
+		.zero = {
+			IOCTL_FIELD(pindrop_pin, out_handle),
+			IOCTL_FIELD(pindrop_pin, reserved),
+		},
+		.good = good_pin,
 	},
 	[PINDROP_VERB_FREE] = {
 		.nr = PINDROP_VERB_FREE,
