@@ -145,6 +145,11 @@ static bool buf_needs_sync(struct pindrop_buf *buf)
 	struct scatterlist *sg;
 	unsigned int i;
 
+	if (!(buf->dev->caps & PINDROP_CAP_CACHE_COHERENT))
+		return true;
+	/* Reached without a bounce, or it would be mapped job by job. */
+	if (buf->pin && !buf->of && !pindrop_buf_translated(buf->dev))
+		return false;
 	for_each_sgtable_dma_sg(&buf->sgt, sg, i)
 		if (dma_need_sync(parent, sg_dma_address(sg)))
 			return true;
@@ -182,7 +187,9 @@ static void buf_set_marks(struct pindrop_buf *buf)
 			 sizeof(*marks), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!marks)
 		return;
-	for_each_sgtable_dma_sg(&buf->sgt, sg, i) {
+	for (i = 0, sg = buf->sgt.sgl; i < buf->sgt.nents; i++, sg++) {
+		if (sg_is_chain(sg))
+			sg = sg_chain_ptr(sg);
 		if (i % BUF_MARK_STEP == 0) {
 			marks[buf->nmarks].sg = sg;
 			marks[buf->nmarks++].offset = at;

@@ -24,6 +24,8 @@
 
 /* Page pointers that fit in a page: so many are pinned in one go. */
 #define PIN_BATCH (PAGE_SIZE / sizeof(struct page *))
+/* Entries of a scatter list that fit in a page. */
+#define PIN_CHUNK (PAGE_SIZE / sizeof(struct scatterlist))
 
 /**
  * struct pindrop_pinned - what makes a buffer a pin
@@ -37,11 +39,20 @@
  * @npages: pages it touches
  * @charged: they are in the mm's pinned_vm
  * @have: pages pinned so far
- * @table: all of them, merged where they follow each other
+ * @bytes: the part of the range that is in them
+ * @list: all of them, merged where they follow each other: chunks of
+ *	PIN_CHUNK entries, the last of one is the way to the next
+ * @chunks: their number; the last one may be smaller
+ * @last: the last entry
+ * @room: entries that are free behind it
+ * @entries: entries in use
+ * @follow: the page that can be merged with it
+ * @highest: end of the memory that they are in
  * @bounce: the device does not reach them: mapped job by job
  * @lock: guards @written; a leaf, taken with interrupts off
  * @written: a bit a page, which the device may have written. NULL if it may
  *	only read
+ * @wrote: some bit is set
  * @forget: removes @notifier, which waits for other processors
  */
 struct pindrop_pinned {
@@ -55,10 +66,18 @@ struct pindrop_pinned {
 	unsigned long npages;
 	bool charged;
 	unsigned long have;
-	struct sg_append_table table;
+	u64 bytes;
+	struct scatterlist *list;
+	unsigned int chunks;
+	struct scatterlist *last;
+	unsigned int room;
+	unsigned int entries;
+	struct page *follow;
+	phys_addr_t highest;
 	bool bounce;
 	spinlock_t lock;
 	unsigned long *written;
+	bool wrote;
 	struct work_struct forget;
 };
 
@@ -153,26 +172,105 @@ static long pin_some(struct pindrop_buf *buf, struct page **pages)
 	return n == -EINTR || n == -ENOMEM ? n : -EFAULT;
 }
 
-/* To the scatter list, which has the only record of them. */
-static int pin_append(struct pindrop_buf *buf, struct page **pages, long n)
+/*
+ * A free entry, or NULL without memory. The kernel's own functions, which make
+ * a list from an array of pages, look at each page twice, and an array of all
+ * would take a quarter more memory.
+ */
+static struct scatterlist *pin_next_entry(struct pindrop_pinned *pin)
+{
+	unsigned int n = min_t(unsigned long, pin->npages - pin->have,
+			       PIN_CHUNK);
+	struct scatterlist *chunk;
+
+	pin->entries++;
+	if (pin->room) {
+		pin->room--;
+		return ++pin->last;
+	}
+	chunk = kmalloc_array(n, sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (!chunk) {
+		pin->entries--;
+		return NULL;
+	}
+	sg_init_table(chunk, n);
+	if (pin->last)
+		sg_chain(pin->last + 1, 1, chunk);
+	else
+		pin->list = chunk;
+	pin->chunks++;
+	/* One is for the way on, unless the rest fits. */
+	pin->room = n - 1 - (n == PIN_CHUNK && pin->npages - pin->have > n);
+	pin->last = chunk;
+	return chunk;
+}
+
+/* Pages that follow each other, from the first to where they do not. */
+static unsigned long pin_run(struct page **pages, unsigned long n)
+{
+	struct page *next = *pages;
+	unsigned long i;
+
+	/* Elsewhere what is next to each other in here need not be in memory. */
+	if (!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
+	    !IS_ENABLED(CONFIG_FLATMEM))
+		return 1;
+	for (i = 0; i < n && pages[i] == next; i++)
+		next++;
+	return i;
+}
+
+/*
+ * Pages that follow each other, not more than a segment may have: to the last
+ * entry, or to a new one. Their number, not all of them perhaps, or -ENOMEM.
+ */
+static long pin_add(struct pindrop_buf *buf, struct page *page,
+		    unsigned long run, unsigned int max)
 {
 	struct pindrop_pinned *pin = buf->pin;
 	unsigned int offset = pin->have ? 0 : buf->first;
-	u64 before = pin->have ? (pin->have << PAGE_SHIFT) - buf->first : 0;
-	u64 bytes = min_t(u64, buf->bytes - before, (n << PAGE_SHIFT) - offset);
-	int err;
+	u64 left = buf->bytes - pin->bytes, len;
+	struct scatterlist *sg = pin->last;
+	unsigned long room = 0;
 
-	err = sg_alloc_append_table_from_pages(
-		&pin->table, pages, n, offset, bytes,
-		pindrop_buf_max_segment(buf->dev), pin->npages - pin->have - n,
-		GFP_KERNEL_ACCOUNT);
-	if (err) {
-		unpin_user_pages(pages, n);
-		return err;
+	if (page == pin->follow)
+		room = (max - sg->offset - sg->length) >> PAGE_SHIFT;
+	if (room) {
+		run = min(run, room);
+		len = min_t(u64, run << PAGE_SHIFT, left);
+		sg->length += len;
+	} else {
+		sg = pin_next_entry(pin);
+		if (!sg)
+			return -ENOMEM;
+		len = min_t(u64, (run << PAGE_SHIFT) - offset, left);
+		sg_set_page(sg, page, len, offset);
 	}
-	pin->have += n;
-	atomic64_add(n, &buf->dev->stats.pinned);
-	return 0;
+	pin->bytes += len;
+	pin->have += run;
+	pin->follow = page + run;
+	pin->highest = max(pin->highest,
+			   page_to_phys(page) + (run << PAGE_SHIFT));
+	return run;
+}
+
+/* To the scatter list, which has the only record of them. */
+static int pin_append(struct pindrop_buf *buf, struct page **pages, long n)
+{
+	unsigned int max = pindrop_buf_max_segment(buf->dev);
+	long i, got;
+
+	for (i = 0; i < n; i += got) {
+		got = pin_run(pages + i,
+			      min_t(unsigned long, n - i, max >> PAGE_SHIFT));
+		got = pin_add(buf, pages[i], got, max);
+		if (got < 0) {
+			unpin_user_pages(pages + i, n - i);
+			break;
+		}
+	}
+	atomic64_add(i, &buf->dev->stats.pinned);
+	return got < 0 ? got : 0;
 }
 
 static int pin_pages(struct pindrop_buf *buf)
@@ -189,7 +287,12 @@ static int pin_pages(struct pindrop_buf *buf)
 		err = n < 0 ? n : pin_append(buf, pages, n);
 	}
 	free_page((unsigned long)pages);
-	buf->sgt = buf->pin->table.sgt;
+	if (!err) {
+		sg_mark_end(buf->pin->last);
+		buf->sgt.sgl = buf->pin->list;
+		buf->sgt.nents = buf->pin->entries;
+		buf->sgt.orig_nents = buf->pin->entries;
+	}
 	return err;
 }
 
@@ -197,16 +300,13 @@ static int pin_pages(struct pindrop_buf *buf)
 static int pin_choose_way(struct pindrop_buf *buf)
 {
 	struct device *parent = buf->dev->parent;
-	struct scatterlist *sg;
-	unsigned int i;
 
 	if (pindrop_buf_translated(buf->dev))
 		return 0;
-	buf->pin->bounce = is_swiotlb_force_bounce(parent);
-	for_each_sgtable_sg(&buf->sgt, sg,
-			    i) if (!pindrop_buf_reachable(buf->dev, sg_phys(sg),
-							  sg->length))
-		buf->pin->bounce = true;
+	/* Bus addresses rise with physical ones: the highest tells of all. */
+	buf->pin->bounce = is_swiotlb_force_bounce(parent) ||
+			   !pindrop_buf_reachable(buf->dev,
+						  buf->pin->highest - 1, 1);
 	if (buf->pin->bounce && dma_max_mapping_size(parent) == SIZE_MAX)
 		return -EOPNOTSUPP; /* and no bounce pool */
 	return 0;
@@ -311,33 +411,53 @@ struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
 }
 
 /* Dirty is what the device wrote, page by page, and no other. */
-static void pin_unpin(struct pindrop_pinned *pin)
+static void pin_unpin_dirty(struct pindrop_pinned *pin, struct page *page,
+			    unsigned long at, unsigned long end)
 {
-	struct sg_table *sgt = &pin->table.sgt;
-	unsigned long at = 0, n, run;
-	struct scatterlist *sg;
-	struct page *page;
-	unsigned int i;
+	unsigned long next;
 	bool dirty;
 
-	for_each_sgtable_sg(sgt, sg, i)
-	{
-		page = sg_page(sg);
-		for (n = PFN_UP(sg->offset + sg->length); n; n -= run) {
-			run = n;
-			dirty = pin->written && test_bit(at, pin->written);
-			if (dirty)
-				run = find_next_zero_bit(pin->written, at + n,
-							 at) -
-				      at;
-			else if (pin->written)
-				run = find_next_bit(pin->written, at + n, at) -
-				      at;
-			unpin_user_page_range_dirty_lock(page, run, dirty);
-			page += run;
-			at += run;
+	for (; at < end; at = next) {
+		dirty = test_bit(at, pin->written);
+		next = dirty ? find_next_zero_bit(pin->written, end, at) :
+			       find_next_bit(pin->written, end, at);
+		unpin_user_page_range_dirty_lock(page, next - at, dirty);
+		page += next - at;
+	}
+}
+
+static void pin_unpin(struct pindrop_pinned *pin)
+{
+	struct scatterlist *sg = pin->list;
+	unsigned long at = 0, n;
+	unsigned int i;
+
+	for (i = 0; i < pin->entries; i++) {
+		if (sg_is_chain(sg)) {
+			sg = sg_chain_ptr(sg);
+			cond_resched();
 		}
-		cond_resched();
+		n = PFN_UP(sg->offset + sg->length);
+		if (pin->wrote)
+			pin_unpin_dirty(pin, sg_page(sg), at, at + n);
+		else if (n == 1)
+			unpin_user_page(sg_page(sg));
+		else
+			unpin_user_page_range_dirty_lock(sg_page(sg), n, false);
+		at += n;
+		sg++;
+	}
+}
+
+static void pin_free_list(struct pindrop_pinned *pin)
+{
+	struct scatterlist *chunk = pin->list, *next;
+
+	for (; pin->chunks; pin->chunks--) {
+		next = pin->chunks > 1 ? sg_chain_ptr(chunk + PIN_CHUNK - 1) :
+					 NULL;
+		kfree(chunk);
+		chunk = next;
 	}
 }
 
@@ -364,8 +484,9 @@ void pindrop_pin_free(struct pindrop_buf *buf)
 	}
 	trace_pindrop_unpin(buf);
 	pin_unpin(pin);
+	/* See pin_forget() for what jobs still look at. */
 	if (!PINDROP_NO_JOBREF) {
-		sg_free_append_table(&pin->table);
+		pin_free_list(pin);
 		buf->sgt.sgl = NULL;
 	}
 	atomic64_sub(pin->have, &buf->dev->stats.pinned);
@@ -408,8 +529,7 @@ static int pin_compare(struct pindrop_pinned *pin)
 	found = (struct page **)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!found)
 		return -ENOMEM;
-	__sg_page_iter_start(&iter, pin->table.sgt.sgl,
-			     pin->table.sgt.orig_nents, 0);
+	__sg_page_iter_start(&iter, pin->list, pin->entries, 0);
 	while (left && !err) {
 		n = get_user_pages_fast(address,
 					min_t(unsigned long, left, PIN_BATCH),
@@ -457,7 +577,7 @@ static unsigned int part_walk(struct pindrop_buf *part, struct scatterlist *to)
 	struct scatterlist *sg;
 	phys_addr_t at;
 
-	for_each_sgtable_sg(&part->pin->table.sgt, sg, i)
+	for_each_sg(part->pin->list, sg, part->pin->entries, i)
 	{
 		if (!left)
 			break;
@@ -571,5 +691,6 @@ void pindrop_pin_written(struct pindrop_buf *buf, u64 offset, u64 length)
 	end = PFN_UP(buf->first + offset + length);
 	spin_lock(&pin->lock);
 	bitmap_set(pin->written, begin, end - begin);
+	pin->wrote = true;
 	spin_unlock(&pin->lock);
 }
