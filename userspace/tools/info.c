@@ -64,7 +64,7 @@ struct number {
 	const char *unit;
 };
 
-#define NUMBERS 12
+#define NUMBERS 13
 
 static void numbers(const struct pindrop_info *info, struct number *n)
 {
