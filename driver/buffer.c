@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Driver memory: pages of the page allocator, mapped once for the device,
- * named by a handle, and freed when handle, mappings and jobs are all gone.
+ * Memory that jobs name by a handle: mapped for the device, and freed when
+ * handle, mappings and jobs are all gone. Here, too, is what makes up driver
+ * memory, pages of the page allocator; what makes up a pin is in pin.c.
  */
 #include "pindrop.h"
 
@@ -12,27 +13,43 @@
 
 #include "trace.h"
 
+/* A list of more segments than this has marks, so far from each other. */
+#define BUF_MARK_STEP 128
+
 /* Largest chunk asked for: what a huge mapping needs, no more. */
 #define BUF_MAX_ORDER (PMD_SHIFT - PAGE_SHIFT)
 
-static bool buf_translated(struct pindrop_dev *dev)
+/**
+ * pindrop_buf_translated() - does an IOMMU give out the bus addresses
+ * @dev: the device
+ *
+ * Context: any.
+ * Return: true if all of memory is within the device's reach.
+ */
+bool pindrop_buf_translated(struct pindrop_dev *dev)
 {
 	return dev->iommu == PINDROP_IOMMU_STRICT ||
 	       dev->iommu == PINDROP_IOMMU_LAZY;
 }
 
-/*
- * Whether the device can address the pages. What it cannot would be bounced,
- * or refused with a warning: found out before anything is mapped.
+/**
+ * pindrop_buf_reachable() - can the device address memory that nobody translates
+ * @dev: the device
+ * @phys: where it is
+ * @bytes: its size, not 0
+ *
+ * What it cannot would be bounced, or refused with a warning: found out before
+ * anything is mapped.
+ *
+ * Context: any.
+ * Return: true if it can.
  */
-static bool buf_reachable(struct pindrop_dev *dev, struct page *page,
-			  unsigned int order)
+bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys, u64 bytes)
 {
 	struct device *parent = dev->parent;
 	u64 mask = min_not_zero(dma_get_mask(parent), parent->bus_dma_limit);
-	u64 size = PAGE_SIZE << order;
 
-	return phys_to_dma(parent, page_to_phys(page)) + size - 1 <= mask;
+	return phys_to_dma(parent, phys) + bytes - 1 <= mask;
 }
 
 /* Where to look for pages, best first; the last one is 0. */
@@ -42,7 +59,7 @@ static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order,
 				    bool must)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
-	bool translated = buf_translated(dev);
+	bool translated = pindrop_buf_translated(dev);
 	const gfp_t *zone = buf_zones;
 	gfp_t where = 0;
 	struct page *page;
@@ -52,7 +69,9 @@ static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order,
 	for (;;) {
 		page = alloc_pages_node(dev_to_node(dev->parent), gfp | where,
 					order);
-		if (page && (translated || buf_reachable(dev, page, order)))
+		if (page && (translated ||
+			     pindrop_buf_reachable(dev, page_to_phys(page),
+						   PAGE_SIZE << order)))
 			return page;
 		if (page)
 			__free_pages(page, order);
@@ -96,7 +115,8 @@ static int buf_alloc_pages(struct pindrop_buf *buf)
 			      GFP_KERNEL_ACCOUNT);
 	if (!buf->pages)
 		return -ENOMEM;
-	if ((buf->flags & PINDROP_ALLOC_CONTIG) && !buf_translated(buf->dev))
+	if ((buf->flags & PINDROP_ALLOC_CONTIG) &&
+	    !pindrop_buf_translated(buf->dev))
 		return buf_alloc_contig(buf);
 	while (have < buf->npages) {
 		left = buf->npages - have;
@@ -125,30 +145,85 @@ static bool buf_needs_sync(struct pindrop_buf *buf)
 	struct scatterlist *sg;
 	unsigned int i;
 
+	if (!(buf->dev->caps & PINDROP_CAP_CACHE_COHERENT))
+		return true;
+	/* Reached without a bounce, or it would be mapped job by job. */
+	if (buf->pin && !buf->of && !pindrop_buf_translated(buf->dev))
+		return false;
 	for_each_sgtable_dma_sg(&buf->sgt, sg, i)
 		if (dma_need_sync(parent, sg_dma_address(sg)))
 			return true;
 	return false;
 }
 
+/**
+ * pindrop_buf_max_segment() - the largest segment of a scatter list
+ * @dev: the device
+ *
+ * A segment is bounced as a whole, if it has to be.
+ *
+ * Context: any; the parent is bound.
+ * Return: bytes, a multiple of the page size.
+ */
+unsigned int pindrop_buf_max_segment(struct pindrop_dev *dev)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev->parent),
+			   dma_max_mapping_size(dev->parent));
+
+	return round_down(min_t(size_t, max, UINT_MAX), PAGE_SIZE);
+}
+
+/* Where every so many segments begin. Without memory a seek takes longer. */
+static void buf_set_marks(struct pindrop_buf *buf)
+{
+	struct pindrop_mark *marks;
+	struct scatterlist *sg;
+	unsigned int i;
+	u64 at = 0;
+
+	if (buf->sgt.nents <= BUF_MARK_STEP)
+		return;
+	marks = kvcalloc(DIV_ROUND_UP(buf->sgt.nents, BUF_MARK_STEP),
+			 sizeof(*marks), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!marks)
+		return;
+	for (i = 0, sg = buf->sgt.sgl; i < buf->sgt.nents; i++, sg++) {
+		if (sg_is_chain(sg))
+			sg = sg_chain_ptr(sg);
+		if (i % BUF_MARK_STEP == 0) {
+			marks[buf->nmarks].sg = sg;
+			marks[buf->nmarks++].offset = at;
+		}
+		at += sg_dma_len(sg);
+	}
+	buf->marks = marks;
+}
+
+/**
+ * pindrop_buf_map_sgt() - map the scatter list
+ * @buf: the buffer, its list filled in
+ *
+ * Context: as a map function of pindrop_buf_map().
+ * Return: 0 or -ENOMEM.
+ */
+int pindrop_buf_map_sgt(struct pindrop_buf *buf)
+{
+	if (dma_map_sgtable(buf->dev->parent, &buf->sgt, buf->dir, buf->attrs))
+		return -ENOMEM;
+	buf->need_sync = buf_needs_sync(buf);
+	buf_set_marks(buf);
+	return 0;
+}
+
 static int buf_map_pages(struct pindrop_buf *buf)
 {
-	struct device *parent = buf->dev->parent;
-	size_t max = dma_get_max_seg_size(parent);
+	unsigned int max = pindrop_buf_max_segment(buf->dev);
 	int err;
 
-	/* A segment is bounced as a whole, if it has to be. */
-	max = min(max, round_down(dma_max_mapping_size(parent), PAGE_SIZE));
 	err = sg_alloc_table_from_pages_segment(&buf->sgt, buf->pages,
 						buf->npages, 0, buf->bytes,
 						max, GFP_KERNEL);
-	if (err)
-		return err;
-	err = dma_map_sgtable(parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
-	if (err)
-		return -ENOMEM;
-	buf->need_sync = buf_needs_sync(buf);
-	return 0;
+	return err ?: pindrop_buf_map_sgt(buf);
 }
 
 /* The page list of coherent memory is only for mapping it to user space. */
@@ -242,7 +317,7 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	list_del(&buf->node);
 	spin_unlock(&dev->bufs_lock);
 	if (!buf->cpu)
-		dma_unmap_sgtable(dev->parent, &buf->sgt, DMA_BIDIRECTIONAL, 0);
+		dma_unmap_sgtable(dev->parent, &buf->sgt, buf->dir, buf->attrs);
 	else if (pindrop_quarantine_has(buf))
 		buf->kept = true; /* with its mapping: there is no other way */
 	else
@@ -266,14 +341,11 @@ static void buf_free_kept(struct pindrop_buf *buf)
 			 buf->bytes);
 }
 
-/* May run under mmap_lock, in exit_mmap() and in the release hook. */
-static void buf_free(struct kref *ref)
+static void buf_free_pages(struct pindrop_buf *buf)
 {
-	struct pindrop_buf *buf = container_of(ref, struct pindrop_buf, ref);
 	struct pindrop_dev *dev = buf->dev;
 	unsigned long i;
 
-	pindrop_buf_unmap(buf);
 	if (buf->kept)
 		buf_free_kept(buf);
 	trace_pindrop_buf_free(buf, buf->bytes);
@@ -287,9 +359,23 @@ static void buf_free(struct kref *ref)
 	atomic64_sub(buf->bytes, &dev->stats.bytes);
 	if (buf->charged)
 		atomic64_sub(buf->bytes, &buf->user->bytes);
+}
+
+/* May run under mmap_lock, in exit_mmap() and in the release hook. */
+static void buf_free(struct kref *ref)
+{
+	struct pindrop_buf *buf = container_of(ref, struct pindrop_buf, ref);
+	struct pindrop_dev *dev = buf->dev;
+
+	pindrop_buf_unmap(buf);
+	if (buf->pin)
+		pindrop_pin_free(buf);
+	else
+		buf_free_pages(buf);
 	pindrop_user_put(buf->user);
 	/* Without job references jobs still read these; only the pages go. */
 	if (!PINDROP_NO_JOBREF) {
+		kvfree(buf->marks);
 		sg_free_table(&buf->sgt);
 		kfree_rcu(buf, rcu);
 	}
@@ -311,6 +397,10 @@ static void buf_trace(struct pindrop_buf *buf)
 {
 	unsigned long i, n;
 
+	if (buf->pin) {
+		trace_pindrop_pin(buf);
+		return;
+	}
 	trace_pindrop_buf_alloc(buf);
 	if (!trace_pindrop_buf_pages_enabled())
 		return;
@@ -324,15 +414,20 @@ static void buf_trace(struct pindrop_buf *buf)
 	}
 }
 
-static int buf_map(struct pindrop_buf *buf)
+/**
+ * pindrop_buf_map() - map a buffer for the device, unless it goes
+ * @buf: the buffer
+ * @map: does it, and returns 0 or -errno with nothing mapped
+ *
+ * Context: may sleep; not inside the gate.
+ * Return: 0, -ENODEV, or what @map returned.
+ */
+int pindrop_buf_map(struct pindrop_buf *buf,
+		    int (*map)(struct pindrop_buf *buf))
 {
 	struct pindrop_dev *dev = buf->dev;
-	int err = 0;
+	int err;
 
-	if (!(buf->flags & PINDROP_ALLOC_COHERENT))
-		err = buf_alloc_pages(buf);
-	if (err)
-		return err;
 	/*
 	 * Counted first, and only then a look at the flag: removal, which sets
 	 * it and then waits for the count, has this one mapped or refused. The
@@ -340,12 +435,7 @@ static int buf_map(struct pindrop_buf *buf)
 	 */
 	atomic_inc(&dev->nmapped);
 	smp_mb__after_atomic(); /* pairs with synchronize_srcu() in removal */
-	if (READ_ONCE(dev->gone))
-		err = -ENODEV;
-	else if (buf->flags & PINDROP_ALLOC_COHERENT)
-		err = buf_map_coherent(buf);
-	else
-		err = buf_map_pages(buf);
+	err = READ_ONCE(dev->gone) ? -ENODEV : map(buf);
 	if (err) {
 		if (atomic_dec_and_test(&dev->nmapped))
 			wake_up_all(&dev->quiet);
@@ -356,9 +446,21 @@ static int buf_map(struct pindrop_buf *buf)
 	spin_lock(&dev->bufs_lock);
 	list_add_tail(&buf->node, &dev->bufs);
 	spin_unlock(&dev->bufs_lock);
-	if ((buf->flags & PINDROP_ALLOC_CONTIG) && buf->sgt.nents != 1)
-		return -ENOMEM;
 	return 0;
+}
+
+static int buf_make(struct pindrop_buf *buf)
+{
+	int err;
+
+	if (buf->flags & PINDROP_ALLOC_COHERENT)
+		return pindrop_buf_map(buf, buf_map_coherent);
+	err = buf_alloc_pages(buf);
+	if (!err)
+		err = pindrop_buf_map(buf, buf_map_pages);
+	if (!err && (buf->flags & PINDROP_ALLOC_CONTIG) && buf->sgt.nents != 1)
+		err = -ENOMEM;
+	return err;
 }
 
 /* The limits first: they are what a large request should fail at. */
@@ -382,6 +484,36 @@ static int buf_charge(struct pindrop_buf *buf)
 }
 
 /**
+ * pindrop_buf_create() - an object that can have a handle, without memory
+ * @ctx: for whom
+ * @bytes: its size
+ *
+ * Context: may sleep.
+ * Return: the buffer with one reference, the handle's, or NULL.
+ */
+struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes)
+{
+	struct pindrop_dev *dev = ctx->dev;
+	struct pindrop_buf *buf;
+
+	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return NULL;
+	kref_init(&buf->ref); /* the handle's, or the job's of which it is */
+	buf->dev = dev;
+	get_device(&dev->dev);
+	buf->user = ctx->user;
+	kref_get(
+		&buf->user->ref); /* the buffer's: it may outlive the context */
+	buf->id = atomic64_inc_return(&dev->ids);
+	buf->ctx_id = ctx->id;
+	buf->bytes = bytes;
+	buf->dir = DMA_BIDIRECTIONAL;
+	INIT_LIST_HEAD(&buf->node);
+	return buf;
+}
+
+/**
  * pindrop_buf_alloc() - allocate memory and map it for the device
  * @ctx: for whom; open
  * @bytes: a multiple of the page size
@@ -398,26 +530,17 @@ struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 	struct pindrop_buf *buf;
 	int err;
 
-	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	buf = pindrop_buf_create(ctx, bytes);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	kref_init(&buf->ref); /* the handle's */
-	buf->dev = dev;
-	get_device(&dev->dev);
-	buf->user = ctx->user;
-	kref_get(&buf->user->ref); /* the buffer's: it may outlive the context */
-	buf->id = atomic64_inc_return(&dev->ids);
-	buf->ctx_id = ctx->id;
 	buf->flags = flags;
-	buf->bytes = bytes;
 	buf->npages = bytes >> PAGE_SHIFT;
-	INIT_LIST_HEAD(&buf->node);
 	atomic64_inc(&dev->stats.buffers);
 	atomic64_add(bytes, &dev->stats.bytes);
 
 	err = buf_charge(buf);
 	if (!err)
-		err = buf_map(buf);
+		err = buf_make(buf);
 	if (err) {
 		pindrop_buf_put(buf);
 		return ERR_PTR(err);
@@ -566,16 +689,28 @@ void pindrop_buf_unmap_all(struct pindrop_dev *dev)
  * @buf: the buffer, mapped; the caller keeps a reference while it uses @cur
  * @offset: bytes, below the buffer's size
  *
- * Context: any; takes time with the number of segments.
+ * Context: any; takes time with the logarithm of the number of segments.
  */
 void pindrop_buf_seek(struct pindrop_cursor *cur, struct pindrop_buf *buf,
 		      u64 offset)
 {
+	unsigned int low = 0, high = buf->nmarks, middle;
+
 	cur->buf = buf;
 	cur->sg = buf->sgt.sgl;
 	cur->at = 0;
 	cur->offset = 0;
-	pindrop_buf_advance(cur, offset);
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (buf->marks[middle].offset > offset) {
+			high = middle;
+			continue;
+		}
+		cur->sg = buf->marks[middle].sg;
+		cur->offset = buf->marks[middle].offset;
+		low = middle + 1;
+	}
+	pindrop_buf_advance(cur, offset - cur->offset);
 }
 
 /**
@@ -615,7 +750,7 @@ void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes)
  * @offset: first byte
  * @length: bytes, within the buffer
  * @for_cpu: to the CPU, else to the device
- * @dir: what the device does with it
+ * @dir: what the device does with it; both ways, and it only reads: it reads
  *
  * Page by page: a range that is contiguous on the bus need not be in memory.
  *
@@ -631,11 +766,14 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 
 	if (!buf->need_sync || !atomic_read(&buf->mapped))
 		return;
+	if (dir == DMA_BIDIRECTIONAL)
+		dir = buf->dir;
 	pindrop_buf_seek(&cur, buf, offset);
 	for (; length; length -= len) {
 		bus = pindrop_buf_bus(&cur, &room);
 		len = min3(length, room,
-			   (u64)PAGE_SIZE - offset_in_page(cur.offset));
+			   (u64)PAGE_SIZE -
+				   offset_in_page(cur.offset + buf->first));
 		if (for_cpu)
 			dma_sync_single_for_cpu(parent, bus, len, dir);
 		else

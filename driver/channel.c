@@ -141,9 +141,13 @@ static int piece_start(struct pindrop_chan *chan, struct pindrop_piece *piece)
 	if (job->src.buf)
 		pindrop_buf_sync(job->src.buf, piece->src_offset, piece->len,
 				 false, DMA_TO_DEVICE);
-	if (job->dst.buf)
+	if (job->dst.buf) {
 		pindrop_buf_sync(job->dst.buf, piece->dst_offset, piece->len,
 				 false, DMA_FROM_DEVICE);
+		if (job->dst.buf->pin)
+			pindrop_pin_written(job->dst.buf, piece->dst_offset,
+					    piece->len);
+	}
 	pindrop_piece_progress(piece);
 	trace_pindrop_piece_issue(piece);
 	err = dev->ops->issue(dev->engine, piece);

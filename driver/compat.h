@@ -32,6 +32,35 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #endif
 
 /*
+ * Pins pages of the caller for long. Before 6.2 what is pinned for reading only
+ * was left to others by the program's next write to it, unless it was pinned
+ * as if for writing; where that is not allowed it is shared memory, and is not.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+static inline int pindrop_pin_pages(unsigned long address, int n, bool write,
+				    struct page **pages)
+{
+	unsigned int flags = FOLL_LONGTERM | FOLL_WRITE;
+	int got;
+
+	if (!write)
+		flags |= FOLL_FORCE;
+	got = pin_user_pages_fast(address, n, flags, pages);
+	if (write || got != -EFAULT)
+		return got;
+	return pin_user_pages_fast(address, n, FOLL_LONGTERM, pages);
+}
+#else
+static inline int pindrop_pin_pages(unsigned long address, int n, bool write,
+				    struct page **pages)
+{
+	return pin_user_pages_fast(address, n,
+				   FOLL_LONGTERM | (write ? FOLL_WRITE : 0),
+				   pages);
+}
+#endif
+
+/*
  * Huge entries: 6.12 is the first kernel here that asks the handler of an area
  * which is not a file system's. Where it does not, ALLOC_HUGE is refused.
  */

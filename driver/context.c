@@ -479,7 +479,7 @@ static __poll_t pindrop_poll(struct file *file, struct poll_table_struct *wait)
 	return mask;
 }
 
-static u64 ctx_bytes(struct pindrop_ctx *ctx)
+static u64 ctx_bytes(struct pindrop_ctx *ctx, bool pins)
 {
 	struct pindrop_buf *buf;
 	unsigned long handle;
@@ -487,7 +487,8 @@ static u64 ctx_bytes(struct pindrop_ctx *ctx)
 
 	rcu_read_lock();
 	xa_for_each(&ctx->handles, handle, buf)
-		bytes += buf->bytes;
+		if (!!buf->pin == pins)
+			bytes += buf->bytes;
 	rcu_read_unlock();
 	return bytes;
 }
@@ -511,7 +512,9 @@ static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "pindrop-owner:\t%d\n",
 		   pid_nr_ns(READ_ONCE(ctx->owner_pid), ns));
 	seq_printf(m, "pindrop-total-memory:\t%llu KiB\n",
-		   ctx_bytes(ctx) >> 10);
+		   ctx_bytes(ctx, false) >> 10);
+	seq_printf(m, "pindrop-pinned-memory:\t%llu KiB\n",
+		   ctx_bytes(ctx, true) >> 10);
 	seq_printf(m, "pindrop-handles:\t%llu\n", READ_ONCE(w->buffers));
 	seq_printf(m, "pindrop-inflight:\t%u\n", live);
 	seq_printf(m, "pindrop-jobs-done:\t%llu\n", READ_ONCE(w->jobs_done));

@@ -15,6 +15,7 @@ union pindrop_args {
 	u32 size;
 	struct pindrop_info info;
 	struct pindrop_alloc alloc;
+	struct pindrop_pin pin;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
 	struct pindrop_submit submit;
@@ -76,6 +77,7 @@ static int verb_info(struct pindrop_ctx *ctx, union pindrop_args *args)
 	info->out_max_jobs = PINDROP_MAX_JOBS;
 	info->out_max_queued = PINDROP_MAX_QUEUED;
 	info->out_max_handles = PINDROP_MAX_HANDLES;
+	info->out_pin_align = pindrop_pin_align(dev);
 	strscpy_pad(info->out_engine, dev->limits.name,
 		    sizeof(info->out_engine));
 	strscpy_pad(info->out_device, dev->parent_name,
@@ -123,6 +125,35 @@ static int verb_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
 static void undo_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	pindrop_buf_drop_handle(ctx, args->alloc.out_handle);
+}
+
+static int verb_pin(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	unsigned int align = pindrop_pin_align(ctx->dev);
+	struct pindrop_pin *p = &args->pin;
+	struct pindrop_buf *buf;
+	u64 end;
+	int err;
+
+	if (p->flags & ~PINDROP_PIN_WRITE)
+		return -EOPNOTSUPP;
+	if (p->out_handle || p->reserved || !p->length || p->address % align ||
+	    p->length % align ||
+	    check_add_overflow(p->address, p->length, &end))
+		return -EINVAL;
+	err = pindrop_ctx_bind(ctx);
+	if (err)
+		return err;
+	buf = pindrop_pin_create(ctx, p->address, p->length,
+				 p->flags & PINDROP_PIN_WRITE);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	return pindrop_buf_publish(ctx, buf, &p->out_handle);
+}
+
+static void undo_pin(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_buf_drop_handle(ctx, args->pin.out_handle);
 }
 
 static int verb_free(struct pindrop_ctx *ctx, union pindrop_args *args)
@@ -200,6 +231,12 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out = true,
 		.run = verb_alloc,
 		.undo = undo_alloc,
+	},
+	[PINDROP_VERB_PIN] = {
+		VERB(pindrop_pin, reserved),
+		.out = true,
+		.run = verb_pin,
+		.undo = undo_pin,
 	},
 	[PINDROP_VERB_FREE] = {
 		VERB(pindrop_free, handle),

@@ -72,7 +72,7 @@ static void job_destroy(struct pindrop_job *job)
 
 /* One side of a copy: finds the memory, and holds it for the job. */
 static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
-			u32 handle, u64 offset, u64 length)
+			u32 handle, u64 offset, u64 length, bool write)
 {
 	struct pindrop_dev *dev = job->ctx->dev;
 	struct pindrop_buf *buf;
@@ -93,6 +93,12 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 	if (end > size) {
 		pindrop_buf_put(buf);
 		return -ERANGE;
+	}
+	if (buf->pin) {
+		buf = pindrop_pin_use(job->ctx, buf, offset, length, write);
+		if (IS_ERR(buf))
+			return PTR_ERR(buf);
+		offset -= buf->of_offset;
 	}
 	pindrop_buf_seek(cur, buf, offset);
 	if (PINDROP_NO_JOBREF)
@@ -139,11 +145,11 @@ static int job_fill(struct pindrop_job *job, const struct pindrop_job_desc *d)
 	err = job_set_kind(job, d);
 	if (!err)
 		err = job_set_side(job, &job->src, d->src, d->src_offset,
-				   d->length);
+				   d->length, false);
 	if (!err)
 		err = job_set_side(job, &job->dst, d->dst, d->dst_offset,
-				   d->length);
-	if (err || job->src.buf != job->dst.buf)
+				   d->length, true);
+	if (err || d->src != d->dst)
 		return err;
 	gap = d->src_offset > d->dst_offset ? d->src_offset - d->dst_offset :
 					      d->dst_offset - d->src_offset;

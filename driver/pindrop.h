@@ -8,7 +8,11 @@
  *        ends. Held by its contexts, through mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
  * user   one per uid that has contexts or buffers. Held by both.
- * buf    driver memory. Held by its handle, every VMA and every job.
+ * buf    memory that jobs name: driver memory, or a pin. Held by its handle,
+ *        every VMA and every job.
+ * pin    what makes a buf of the owner's own memory: pages that stay where
+ *        they are, charged to the mm. Part of its buf, which may be that of
+ *        a single job.
  * job    one transfer. Held by the ctx's order list until its ticket has
  *        passed (or by the list of failures), and by its channel until it is
  *        retired. It holds its ctx and its buffers until then.
@@ -368,7 +372,17 @@ struct pindrop_ctx {
 };
 
 /**
- * struct pindrop_buf - driver memory
+ * struct pindrop_mark - a segment of a long scatter list
+ * @sg: the segment
+ * @offset: where it begins, in bytes
+ */
+struct pindrop_mark {
+	struct scatterlist *sg;
+	u64 offset;
+};
+
+/**
+ * struct pindrop_buf - memory that jobs name
  * @ref: handle, VMAs, jobs
  * @rcu: readers of the handle table may still look at @ref
  * @dev: its device; referenced
@@ -379,8 +393,17 @@ struct pindrop_ctx {
  * @flags: enum pindrop_alloc_flags
  * @bytes: its size
  * @npages: the same in pages
- * @pages: each with a reference of ours; of a COHERENT one only their addresses
+ * @pages: each with a reference of ours; of a COHERENT one only their addresses.
+ *	Of a pin NULL: see @sgt
+ * @pin: of a pin, else NULL; see pin.c
+ * @of: the pin that a job's own mapping shows a part of, referenced, or NULL
+ * @of_offset: first byte of that part
+ * @first: bytes into the page where it begins
+ * @dir: what the device may do with it
+ * @attrs: how it is mapped
  * @sgt: bus addresses; of a COHERENT one a single entry
+ * @marks: for a seek in @sgt, or NULL
+ * @nmarks: their number
  * @cpu: dma_alloc_coherent()'s address, or NULL
  * @offset: its range of mmap offsets
  * @pgoff: the first of them, in pages; for readers of the handle table, too
@@ -408,7 +431,15 @@ struct pindrop_buf {
 	u64 bytes;
 	unsigned long npages;
 	struct page **pages;
+	struct pindrop_pinned *pin;
+	struct pindrop_buf *of;
+	u64 of_offset;
+	unsigned int first;
+	enum dma_data_direction dir;
+	unsigned long attrs;
 	struct sg_table sgt;
+	struct pindrop_mark *marks;
+	unsigned int nmarks;
 	void *cpu;
 	struct iova *offset;
 	unsigned long pgoff;
@@ -537,7 +568,15 @@ void pindrop_user_put(struct pindrop_user *user);
 int pindrop_user_charge(atomic64_t *count, u64 amount, u64 limit);
 u64 pindrop_user_max_bytes(void);
 
-/* buffer.c: driver memory */
+/* buffer.c: memory that jobs name, driver memory */
+bool pindrop_buf_translated(struct pindrop_dev *dev);
+bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys,
+			   u64 bytes);
+unsigned int pindrop_buf_max_segment(struct pindrop_dev *dev);
+struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes);
+int pindrop_buf_map(struct pindrop_buf *buf,
+		    int (*map)(struct pindrop_buf *buf));
+int pindrop_buf_map_sgt(struct pindrop_buf *buf);
 struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 				      u32 flags);
 struct pindrop_buf *pindrop_buf_get_handle(struct pindrop_ctx *ctx, u32 handle);
@@ -556,6 +595,16 @@ u64 pindrop_buf_bus(const struct pindrop_cursor *cur, u64 *contiguous);
 void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes);
 void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir);
+
+/* pin.c: the owner's own memory */
+unsigned int pindrop_pin_align(struct pindrop_dev *dev);
+struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
+				       u64 length, bool write);
+void pindrop_pin_free(struct pindrop_buf *buf);
+struct pindrop_buf *pindrop_pin_use(struct pindrop_ctx *ctx,
+				    struct pindrop_buf *buf, u64 offset,
+				    u64 length, bool write);
+void pindrop_pin_written(struct pindrop_buf *buf, u64 offset, u64 length);
 
 /* mmap.c: what user space maps */
 int pindrop_mmap(struct file *file, struct vm_area_struct *vma);

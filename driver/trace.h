@@ -84,6 +84,32 @@ TRACE_EVENT(pindrop_buf_alloc,
 		  __entry->bytes, __entry->flags)
 );
 
+DECLARE_EVENT_CLASS(
+	pindrop_pin, TP_PROTO(const struct pindrop_buf *buf), TP_ARGS(buf),
+	TP_STRUCT__entry(__field(int, dev) __field(u64, ctx) __field(u64, buf)
+				 __field(u32, handle) __field(u64, bytes)
+					 __field(unsigned long, npages)
+						 __field(unsigned int,
+							 segments)),
+	TP_fast_assign(__entry->dev = pindrop_minor(buf->dev);
+		       __entry->ctx = buf->ctx_id; __entry->buf = buf->id;
+		       __entry->handle = buf->handle;
+		       __entry->bytes = buf->bytes;
+		       __entry->npages = buf->npages;
+		       __entry->segments = buf->sgt.orig_nents;),
+	TP_printk(
+		"dev=%d ctx=%llu buf=%llu handle=%u bytes=%llu npages=%lu segments=%u",
+		__entry->dev, __entry->ctx, __entry->buf, __entry->handle,
+		__entry->bytes, __entry->npages, __entry->segments));
+
+/* Memory of the owner is pinned and has its handle. */
+DEFINE_EVENT(pindrop_pin, pindrop_pin, TP_PROTO(const struct pindrop_buf *buf),
+	     TP_ARGS(buf));
+
+/* Its pages are about to be unpinned. */
+DEFINE_EVENT(pindrop_pin, pindrop_unpin,
+	     TP_PROTO(const struct pindrop_buf *buf), TP_ARGS(buf));
+
 /* One physically contiguous run of a buffer's pages, right after the above. */
 TRACE_EVENT(pindrop_buf_pages,
 	TP_PROTO(const struct pindrop_buf *buf, unsigned long index,

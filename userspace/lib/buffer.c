@@ -21,6 +21,26 @@ static uint64_t round_length(uint64_t length, uint32_t flags)
 	return (length + unit - 1) / unit * unit;
 }
 
+static struct pindrop_buf *buf_create(struct pindrop *dev, uint64_t length)
+{
+	struct pindrop_buf *buf = calloc(1, sizeof(*buf));
+
+	if (!buf)
+		return NULL;
+	atomic_init(&buf->refs, 1);
+	pthread_mutex_init(&buf->lock, NULL);
+	buf->dev = pindrop_ref(dev);
+	buf->length = length;
+	return buf;
+}
+
+static void buf_destroy(struct pindrop_buf *buf)
+{
+	pindrop_unref(buf->dev);
+	pthread_mutex_destroy(&buf->lock);
+	free(buf);
+}
+
 /**
  * pindrop_buf_alloc() - allocate zeroed memory that the device can reach
  * @dev: the device
@@ -53,20 +73,66 @@ PINDROP_EXPORT int pindrop_buf_alloc(struct pindrop *dev, uint64_t length,
 	args.length = round_length(length, flags);
 	if (!args.length)
 		return -ENOMEM;
-	new = calloc(1, sizeof(*new));
+	new = buf_create(dev, args.length);
 	if (!new)
 		return -ENOMEM;
 	err = pindrop_ioctl(dev, PINDROP_IOC_ALLOC, &args);
 	if (err) {
-		free(new);
+		buf_destroy(new);
 		return err;
 	}
-	atomic_init(&new->refs, 1);
-	pthread_mutex_init(&new->lock, NULL);
-	new->dev = pindrop_ref(dev);
-	new->length = args.length;
 	new->offset = args.out_offset;
 	new->handle = args.out_handle;
+	*buf = new;
+	return 0;
+}
+
+/**
+ * pindrop_buf_pin() - let the device reach memory of the program's own
+ * @dev: the device
+ * @data: where it begins
+ * @length: bytes, not 0; both are multiples of INFO's out_pin_align
+ * @flags: enum pindrop_pin_flags
+ * @buf: the buffer
+ *
+ * Makes the caller's address space the owner of @dev if it has none. The pages
+ * stay in memory, and count against RLIMIT_MEMLOCK, until the last reference
+ * is dropped and no job uses them any more. Where the program maps other
+ * memory in their place, jobs with @buf are refused with -ESTALE from then on.
+ *
+ * Context: any thread; takes time with @length.
+ * Return: 0, with a reference in @buf that the caller drops with
+ * pindrop_buf_unref(); or
+ * -EINVAL (@length is 0, alignment, beyond 2^64), -EOPNOTSUPP (@flags, or the
+ * device does not reach the memory), -EFAULT (not mapped, not with that
+ * access, or nothing that may be pinned), -ENOMEM (none, or more than
+ * RLIMIT_MEMLOCK), -EDQUOT (handles), -EPERM (@dev has another owner),
+ * -EOWNERDEAD, -ENODEV (the device is gone), -EINTR (call again).
+ */
+PINDROP_EXPORT int pindrop_buf_pin(struct pindrop *dev, void *data,
+				   uint64_t length, uint32_t flags,
+				   struct pindrop_buf **buf)
+{
+	struct pindrop_pin args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.address = (uintptr_t)data,
+		.length = length,
+	};
+	struct pindrop_buf *new;
+	int err;
+
+	new = buf_create(dev, length);
+	if (!new)
+		return -ENOMEM;
+	err = pindrop_ioctl(dev, PINDROP_IOC_PIN, &args);
+	if (err) {
+		buf_destroy(new);
+		return err;
+	}
+	new->handle = args.out_handle;
+	new->data = data;
+	new->pinned = true;
 	*buf = new;
 	return 0;
 }
@@ -101,14 +167,12 @@ PINDROP_EXPORT struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf)
 	if (!buf || atomic_fetch_sub_explicit(&buf->refs, 1,
 					      memory_order_acq_rel) != 1)
 		return NULL;
-	if (buf->data)
+	if (buf->data && !buf->pinned)
 		munmap(buf->data, buf->length);
 	args.handle = buf->handle;
 	/* Refused to a forked child and on a dead device: then it is right. */
 	pindrop_ioctl(buf->dev, PINDROP_IOC_FREE, &args);
-	pindrop_unref(buf->dev);
-	pthread_mutex_destroy(&buf->lock);
-	free(buf);
+	buf_destroy(buf);
 	return NULL;
 }
 
@@ -118,7 +182,8 @@ PINDROP_EXPORT struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf)
  * @data: the first byte; read and write
  *
  * Mapped when first asked for, unmapped with the last reference. When the
- * device goes, touching the memory raises SIGBUS.
+ * device goes, touching the memory raises SIGBUS. Of a pin it is where the
+ * program has it.
  *
  * Context: any thread; does not block.
  * Return: 0, or -ENOMEM, -EPERM (not the owner), -EOWNERDEAD, -ENODEV.
@@ -157,7 +222,7 @@ PINDROP_EXPORT uint64_t pindrop_buf_length(const struct pindrop_buf *buf)
  * For those who map it themselves: a part of it, or at a place of their own.
  *
  * Context: any thread; does not block.
- * Return: the offset.
+ * Return: the offset; of a pin 0.
  */
 PINDROP_EXPORT uint64_t pindrop_buf_offset(const struct pindrop_buf *buf)
 {

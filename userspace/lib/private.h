@@ -36,6 +36,7 @@ struct pindrop {
  * @handle: its name in the driver
  * @lock: guards @data
  * @data: the mapping, made when it is first asked for, or NULL
+ * @pinned: @data is the program's own
  */
 struct pindrop_buf {
 	atomic_uint refs;
@@ -45,6 +46,7 @@ struct pindrop_buf {
 	uint32_t handle;
 	pthread_mutex_t lock;
 	void *data;
+	bool pinned;
 };
 
 int pindrop_ioctl(const struct pindrop *dev, unsigned int verb, void *args);

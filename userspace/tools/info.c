@@ -64,7 +64,7 @@ struct number {
 	const char *unit;
 };
 
-#define NUMBERS 12
+#define NUMBERS 13
 
 static void numbers(const struct pindrop_info *info, struct number *n)
 {
@@ -76,6 +76,8 @@ static void numbers(const struct pindrop_info *info, struct number *n)
 		{ "piece_ms", "a piece takes at most", info->out_piece_ms,
 		  " ms" },
 		{ "align", "alignment of copies", info->out_align, " bytes" },
+		{ "pin_align", "alignment of pinned memory",
+		  info->out_pin_align, " bytes" },
 		{ "dma_bits", "address bits", info->out_dma_bits, "" },
 		{ "devmem", "device memory", info->out_devmem, " bytes" },
 		{ "max_alloc", "largest buffer", info->out_max_alloc,
