@@ -44,7 +44,7 @@ Targets:
   test             build, boot a guest per lane, run the tests in it
   test-all         the same on every kernel there is
   check            what can be said without running it: sparse, checkpatch, …
-  test-matrix      the programs death_* (or TESTS=) on every kernel, of edu in
+  test-matrix      the programs about death (or TESTS=) on every kernel, of edu in
                    every IOMMU mode: a table of how long deaths take, also
                    in build/matrix/table.txt; what has passed is not run again
   storm            ROUNDS= (10000) deaths at random moments, on sim and some on

@@ -26,6 +26,7 @@
 #define KPF_DIRTY 4
 #define CANARY_BYTES (8UL << 20)
 #define STORM_ROUNDS 300
+#define SCATTERED 1100
 
 FIXTURE(pin)
 {
@@ -447,6 +448,49 @@ TEST_F(kind, is_unmapped_under_a_job)
 	EXPECT_PINNED(&self->w, pages);
 	MUST(pd_free(self->w.fd, p.handle));
 	EXPECT_PINNED(&self->w, 0);
+}
+
+/*
+ * Pages that lie anywhere, which nobody can merge, as many as fit in a page of
+ * whatever lists them, and some more or less. Touched from the last one on:
+ * then they do not follow each other in memory.
+ */
+TEST_F(pin, of_scattered_pages)
+{
+	static const size_t counts[] = { 1,   2,   127, 128, 129, 254, 255,
+					 256, 257, 511, 512, 513, SCATTERED };
+	const size_t align = self->w.env.info.out_pin_align;
+	const size_t page = self->page;
+	struct pin_mem m = PIN_NO_MEM;
+	struct pd_buf p;
+	unsigned int i;
+	size_t at, n;
+
+	MUST(pin_anon(&m, SCATTERED * page));
+	for (at = SCATTERED; at--;)
+		m.mem[at * page] = 1;
+	pd_fill(m.mem, m.len, 1);
+	for (i = 0; i < ARRAY_LEN(counts); i++) {
+		n = counts[i];
+		MUST(PIN(m.mem + align, n * page - align, WRITE, &p));
+		EXPECT_PINNED(&self->w, n);
+		/* Over the beginning of the last page; of one, its end. */
+		at = n > 2 ? (n - 1) * page - align - PIN_COPY / 2 :
+			     p.len - PIN_COPY;
+		EXPECT_EQ(0, pin_out(&self->w, &p, at, PIN_COPY))
+			TH_LOG("%zu pages", n);
+		FAILS(ERANGE, pin_out(&self->w, &p, p.len - 1, 2));
+		MUST(pd_free(self->w.fd, p.handle));
+		EXPECT_PINNED(&self->w, 0);
+	}
+	/* Where in the largest one list follows the other. */
+	MUST(PIN(m.mem, m.len, WRITE, &p));
+	for (at = 127; at <= 513; at += at % 128 == 1 ? 126 : 1)
+		EXPECT_EQ(0, pin_in(&self->w, &p, at * page, 64, at))
+			TH_LOG("page %zu", at);
+	for (at = 127; at <= 513; at += at % 128 == 1 ? 126 : 1)
+		EXPECT_EQ(-1, pd_wrong(m.mem + at * page, 64, at));
+	pin_drop(&m);
 }
 
 /* A mapping of the driver's own memory is memory like any other. */
