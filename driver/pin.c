@@ -560,6 +560,8 @@ static int pin_check(struct pindrop_pinned *pin)
 	events = atomic_read_acquire(&pin->events);
 	if (events == READ_ONCE(pin->checked))
 		return 0;
+	if (current->mm != pin->mm)
+		return -EAGAIN;
 	mmu_interval_read_begin(&pin->notifier);
 	err = pin_compare(pin);
 	if (!err)
@@ -640,17 +642,18 @@ static struct pindrop_buf *part_create(struct pindrop_ctx *ctx,
 
 /**
  * pindrop_pin_use() - a job is going to use a pin
- * @ctx: whose; the caller is its owner
+ * @ctx: whose
  * @buf: the pin; the reference is taken over
  * @offset: first byte
  * @length: bytes, within the pin
  * @write: the device is to write it
  *
- * Context: a user process; may fault, long if something happened to the range;
- * no lock held, not inside the gate.
+ * Context: the owner, or a thread of ours for him; may fault, long if
+ * something happened to the range; no lock held, not inside the gate.
  * Return: what the job is to use, with a reference: the pin, or a mapping of
  * that part of it, which begins at its of_offset; or ERR_PTR(): -EACCES,
- * -ESTALE, -EINTR (killed), -ENOMEM, -ENODEV.
+ * -ESTALE, -EINTR (killed), -ENOMEM, -ENODEV, -EAGAIN (only the owner can tell
+ * whether it is stale, and the caller is not).
  */
 struct pindrop_buf *pindrop_pin_use(struct pindrop_ctx *ctx,
 				    struct pindrop_buf *buf, u64 offset,
