@@ -84,12 +84,14 @@ TEST_F(pin, misaligned)
 TEST_F(pin, over_the_end_of_addresses)
 {
 	const uintptr_t page = self->page;
+	struct pd_buf p;
 
 	REFUSED(EINVAL, (void *)-page, 2 * page);
 	REFUSED(EINVAL, (void *)(2 * page), -page);
 	REFUSED(EINVAL, self->m.mem, (size_t)-page);
-	/* What ends exactly there does not go over it. */
-	REFUSED(EFAULT, (void *)-page, page);
+	/* What ends exactly there is out of reach, whatever it is called. */
+	EXPECT_GT(0, PIN((void *)-page, page, 0, &p));
+	EXPECT_PINNED(&self->w, 0);
 }
 
 /* Too much for any table: it is not tried, or fails half way. */
@@ -677,6 +679,21 @@ TEST_F(pin, is_freed_under_its_job)
 	EXPECT_EQ(0, pd_result(self->w.fd, sub.out_last));
 	EXPECT_EQ(-1, pd_wrong(self->m.mem, 2 * self->page, 1));
 	EXPECT_PINNED(&self->w, 0);
+}
+
+/* In KiB, of what its handles name. */
+TEST_F(pin, is_told_by_its_file)
+{
+	struct pd_buf p, q;
+
+	EXPECT_EQ(0, pin_told_kib(&self->w));
+	MUST(PIN(self->m.mem, 4 * self->page, WRITE, &p));
+	MUST(PIN(self->m.mem + self->page, 7 * self->page, 0, &q));
+	EXPECT_EQ(11 * self->page / 1024, pin_told_kib(&self->w));
+	MUST(pd_free(self->w.fd, p.handle));
+	EXPECT_EQ(7 * self->page / 1024, pin_told_kib(&self->w));
+	MUST(pd_free(self->w.fd, q.handle));
+	EXPECT_EQ(0, pin_told_kib(&self->w));
 }
 
 /* Somebody's last descriptor, with pins and a job. */

@@ -51,6 +51,7 @@ struct pin_watch {
 int pin_watch(struct pin_watch *w);
 void pin_unwatch(struct pin_watch *w);
 const char *pin_count(const struct pin_watch *w, long long pages);
+long long pin_told_kib(const struct pin_watch *w);
 
 int pin_anon(struct pin_mem *m, size_t len);
 int pin_thp(struct pin_mem *m, size_t len);
