@@ -73,6 +73,12 @@ void json_int(struct json *json, const char *name, int64_t value)
 	fprintf(json->out, "%" PRId64, value);
 }
 
+void json_number(struct json *json, const char *name, double value)
+{
+	start(json, name);
+	fprintf(json->out, "%.1f", value);
+}
+
 void json_bool(struct json *json, const char *name, bool value)
 {
 	start(json, name);

@@ -24,6 +24,7 @@ void json_close(struct json *json, char bracket);
 void json_string(struct json *json, const char *name, const char *value);
 void json_uint(struct json *json, const char *name, uint64_t value);
 void json_int(struct json *json, const char *name, int64_t value);
+void json_number(struct json *json, const char *name, double value);
 void json_bool(struct json *json, const char *name, bool value);
 
 #endif /* PINDROP_TOOL_JSON_H */

@@ -6,10 +6,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-	&cmd_info,
-	&cmd_copy,
-	&cmd_demo,
-	&cmd_status,
+	&cmd_info, &cmd_copy, &cmd_demo, &cmd_status, &cmd_bench,
 };
 
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

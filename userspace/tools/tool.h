@@ -33,6 +33,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
+extern const struct command cmd_bench;
 extern const struct command cmd_copy;
 extern const struct command cmd_demo;
 extern const struct command cmd_info;
