@@ -183,6 +183,8 @@ static void ctx_free(struct kref *ref)
 
 	list_for_each_entry_safe(job, next, &ctx->failed, order)
 		pindrop_job_put(job);
+	if (ctx->ring)
+		pindrop_ring_put(ctx->ring);
 	if (owner) {
 		mutex_lock(&owner->lock);
 		list_del(&ctx->owner_node);
@@ -314,7 +316,7 @@ void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx)
 	unsigned int state = ctx->state;
 
 	lockdep_assert_held(&ctx->lock);
-	if (state == PINDROP_STATE_OPEN || !ctx->dropped)
+	if (state == PINDROP_STATE_OPEN || !ctx->dropped || ctx->claims)
 		return;
 	if (!ctx->live) {
 		state = PINDROP_STATE_DRAINED;
@@ -415,6 +417,7 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 		ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
 		spin_unlock_irq(&ctx->lock);
 	}
+	pindrop_ring_kill(ctx);
 	/* Pairs with pindrop_buf_publish(): we find its handle, or it our state. */
 	smp_mb();
 	pindrop_buf_drop_all(ctx);
@@ -474,7 +477,8 @@ static __poll_t pindrop_poll(struct file *file, struct poll_table_struct *wait)
 	poll_wait(file, &ctx->wait, wait);
 	if (pindrop_ctx_dead_errno(ctx))
 		mask |= EPOLLERR | EPOLLHUP;
-	if (READ_ONCE(ctx->ticket) > READ_ONCE(ctx->reported))
+	if (READ_ONCE(ctx->plain) > READ_ONCE(ctx->reported) ||
+	    pindrop_ring_readable(ctx))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	return mask;
 }
@@ -498,10 +502,18 @@ static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
 	struct pindrop_ctx *ctx = file->private_data;
 	struct pindrop_window *w = ctx->status->page;
 	struct pid_namespace *ns = proc_pid_ns(file_inode(m->file)->i_sb);
+	/* Pairs with the release in pindrop_ring_commit(). */
+	struct pindrop_ring *ring = smp_load_acquire(&ctx->ring);
+	u32 overflow = 0;
+	u64 consumed = 0;
 	unsigned int live;
 
 	spin_lock_irq(&ctx->lock);
 	live = ctx->live;
+	if (ring) {
+		consumed = ring->consumed;
+		overflow = ring->overflow;
+	}
 	spin_unlock_irq(&ctx->lock);
 	seq_puts(m, "pindrop-driver:\tpindrop\n");
 	seq_printf(m, "pindrop-engine:\t%s\n", ctx->dev->limits.name);
@@ -522,6 +534,11 @@ static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
 		   READ_ONCE(w->jobs_failed));
 	seq_printf(m, "pindrop-jobs-cancelled:\t%llu\n",
 		   READ_ONCE(w->jobs_cancelled));
+	if (!ring)
+		return;
+	seq_printf(m, "pindrop-ring-entries:\t%u\n", ring->entries);
+	seq_printf(m, "pindrop-ring-consumed:\t%llu\n", consumed);
+	seq_printf(m, "pindrop-ring-overflow:\t%u\n", overflow);
 }
 
 const struct file_operations pindrop_fops = {

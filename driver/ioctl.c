@@ -20,6 +20,8 @@ union pindrop_args {
 	struct pindrop_sync sync;
 	struct pindrop_submit submit;
 	struct pindrop_wait wait;
+	struct pindrop_ring_setup ring_setup;
+	struct pindrop_ring_enter ring_enter;
 };
 
 /**
@@ -30,6 +32,7 @@ union pindrop_args {
  * @out_on_error: also on errors
  * @run: does it
  * @undo: takes it back when the structure cannot be written back
+ * @commit: what must not happen before it is
  */
 struct pindrop_verb_ops {
 	u32 size;
@@ -38,6 +41,7 @@ struct pindrop_verb_ops {
 	bool out_on_error;
 	int (*run)(struct pindrop_ctx *ctx, union pindrop_args *args);
 	void (*undo)(struct pindrop_ctx *ctx, union pindrop_args *args);
+	void (*commit)(struct pindrop_ctx *ctx);
 };
 
 static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR]; /* below */
@@ -78,6 +82,8 @@ static int verb_info(struct pindrop_ctx *ctx, union pindrop_args *args)
 	info->out_max_queued = PINDROP_MAX_QUEUED;
 	info->out_max_handles = PINDROP_MAX_HANDLES;
 	info->out_pin_align = pindrop_pin_align(dev);
+	info->out_max_ring = PINDROP_MAX_RING;
+	info->out_max_cq = PINDROP_MAX_CQ;
 	strscpy_pad(info->out_engine, dev->limits.name,
 		    sizeof(info->out_engine));
 	strscpy_pad(info->out_device, dev->parent_name,
@@ -216,6 +222,21 @@ static int verb_wait(struct pindrop_ctx *ctx, union pindrop_args *args)
 	return pindrop_wait(ctx, &args->wait);
 }
 
+static int verb_ring_setup(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	return pindrop_ring_setup(ctx, &args->ring_setup);
+}
+
+static void undo_ring_setup(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_ring_undo(ctx);
+}
+
+static int verb_ring_enter(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	return pindrop_ring_enter(ctx, &args->ring_enter);
+}
+
 #define VERB(type, last) \
 	.size = sizeof(struct type), .min = offsetofend(struct type, last)
 
@@ -258,6 +279,17 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out_on_error = true,
 		.run = verb_wait,
 	},
+	[PINDROP_VERB_RING_SETUP] = {
+		VERB(pindrop_ring_setup, reserved),
+		.out = true,
+		.run = verb_ring_setup,
+		.undo = undo_ring_setup,
+		.commit = pindrop_ring_commit,
+	},
+	[PINDROP_VERB_RING_ENTER] = {
+		VERB(pindrop_ring_enter, timeout_ns),
+		.run = verb_ring_enter,
+	},
 };
 
 /**
@@ -267,7 +299,7 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
  * @arg: address of the verb's structure
  *
  * Context: a user process.
- * Return: 0 or an errno of the uapi header.
+ * Return: 0, of RING_ENTER a count, or an errno of the uapi header.
  */
 long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
@@ -299,8 +331,11 @@ long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	/* What is done and has no answer cannot fail for want of a place for it. */
 	if (!verb->out || (err && !verb->out_on_error))
 		return err;
-	if (!copy_to_user(user, &args, min(size, verb->size)))
+	if (!copy_to_user(user, &args, min(size, verb->size))) {
+		if (!err && verb->commit)
+			verb->commit(ctx);
 		return err;
+	}
 	if (!err && verb->undo)
 		verb->undo(ctx, &args);
 	return err ?: -EFAULT;

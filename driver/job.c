@@ -261,6 +261,119 @@ int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args)
 	return err;
 }
 
+/**
+ * pindrop_jobs_alloc() - make empty jobs for a ring
+ * @ctx: the context
+ * @chan: their channel
+ * @jobs: where they go
+ * @count: how many are wanted
+ *
+ * Each is to be given to pindrop_submit_each(), or put.
+ *
+ * Context: process context; may sleep.
+ * Return: how many there are.
+ */
+u32 pindrop_jobs_alloc(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+		       struct pindrop_job **jobs, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		jobs[i] = job_create(ctx, chan);
+		if (!jobs[i])
+			break;
+		jobs[i]->ring = true;
+	}
+	return i;
+}
+
+/* Nobody but the ring ever hears of it. */
+static void job_refuse(struct pindrop_job *job, int err)
+{
+	struct pindrop_ctx *ctx = job->ctx;
+
+	pindrop_job_drop_bufs(job);
+	job->result = err;
+	spin_lock_irq(&ctx->lock);
+	pindrop_ring_post_locked(ctx, job);
+	spin_unlock_irq(&ctx->lock);
+	pindrop_job_put(job);
+}
+
+/* Leaves the list empty. */
+static void jobs_submit(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			struct list_head *jobs, unsigned int count)
+{
+	struct pindrop_job *job, *next;
+	int err = -ENODEV, idx;
+	u64 first, last;
+
+	if (!count)
+		return;
+	if (pindrop_enter(ctx->dev, &idx)) {
+		err = pindrop_chan_submit(chan, ctx, jobs, count, &first,
+					  &last);
+		pindrop_exit(ctx->dev, idx);
+	}
+	list_for_each_entry_safe(job, next, jobs, node) {
+		if (job->zero) {
+			job_destroy(job);
+			continue;
+		}
+		list_del_init(&job->node);
+		job_refuse(job, err);
+	}
+}
+
+/**
+ * pindrop_submit_each() - queue a ring's jobs, each for itself
+ * @ctx: the context; the caller keeps its claims up, and reaps afterwards
+ * @chan: the channel
+ * @jobs: from pindrop_jobs_alloc(); taken over
+ * @sqes: what they are to do; the kernel's own copy
+ * @count: how many
+ *
+ * Each is queued, or refused with a completion.
+ *
+ * Context: process context; no lock held but ring::consume.
+ */
+void pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			 struct pindrop_job **jobs,
+			 const struct pindrop_sqe *sqes, u32 count)
+{
+	unsigned int n = 0;
+	LIST_HEAD(list);
+	u32 i;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		err = job_fill(jobs[i], &sqes[i].job);
+		if (!err && (sqes[i].reserved[0] || sqes[i].reserved[1]))
+			err = -EINVAL;
+		if (err) {
+			job_refuse(jobs[i], err);
+			continue;
+		}
+		if (jobs[i]->uses_devmem) {
+			/* The lease may refuse it, but no other. */
+			jobs_submit(ctx, chan, &list, n);
+			n = 0;
+			err = job_add_zero(ctx, chan, &list);
+			if (err) {
+				job_refuse(jobs[i], err);
+				continue;
+			}
+		}
+		list_add_tail(&jobs[i]->node, &list);
+		n++;
+		if (jobs[i]->uses_devmem) {
+			jobs_submit(ctx, chan, &list, n);
+			n = 0;
+		}
+	}
+	jobs_submit(ctx, chan, &list, n);
+}
+
 static void count_result(struct pindrop_ctx *ctx, int result)
 {
 	struct pindrop_window *w = ctx->status->page;
@@ -311,6 +424,8 @@ static void job_report(struct pindrop_job *job, int result)
 		if (!head->passed)
 			break;
 		WRITE_ONCE(ctx->ticket, head->ticket);
+		if (!head->ring)
+			WRITE_ONCE(ctx->plain, head->ticket);
 		if (head->result) {
 			keep_failed(ctx, head);
 		} else {
@@ -320,6 +435,8 @@ static void job_report(struct pindrop_job *job, int result)
 	}
 	/* Pairs with user space's acquire: the data, then the ticket. */
 	smp_store_release(&ctx->status->page->ticket, ctx->ticket);
+	if (job->ring)
+		pindrop_ring_post_locked(ctx, job);
 }
 
 /**
@@ -349,9 +466,11 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	}
 	list_add_tail(&job->node, &ctx->done);
 	/* The work's, if it was not queued; the job's own covers us here. */
-	kref_get(&ctx->ref);
-	if (!queue_work(pindrop_reap_wq, &ctx->reap))
-		pindrop_ctx_put(ctx);
+	if (!ctx->claims) {
+		kref_get(&ctx->ref);
+		if (!queue_work(pindrop_reap_wq, &ctx->reap))
+			pindrop_ctx_put(ctx);
+	}
 	wake_up_all(&ctx->wait);
 	spin_unlock(&ctx->lock);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What user space maps: the status window at offset 0, buffers at the offsets
- * that ALLOC gave. Page table entries are put in by the fault handlers only,
+ * that ALLOC gave, and rings, which ring.c has. Page table entries are put in by the fault handlers only,
  * behind the gate: what mmap() itself puts in can survive a zap that runs at
  * the same time. open and close count, and do nothing else.
  */
@@ -229,6 +229,8 @@ int pindrop_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EACCES;
 	if (vma->vm_pgoff < PINDROP_FIRST_PGOFF)
 		return window_mmap(ctx, vma);
+	if (vma->vm_pgoff >= PINDROP_RING_PGOFF)
+		return pindrop_ring_mmap(ctx, vma);
 	return buf_mmap(ctx, vma);
 }
 
@@ -243,5 +245,8 @@ void pindrop_zap(struct pindrop_ctx *ctx)
 {
 	lockdep_assert_held(&ctx->dev->lock);
 	unmap_mapping_range(ctx->mapping,
-			    (loff_t)PINDROP_FIRST_PGOFF << PAGE_SHIFT, 0, 1);
+			    (loff_t)PINDROP_FIRST_PGOFF << PAGE_SHIFT,
+			    (loff_t)(PINDROP_RING_PGOFF - PINDROP_FIRST_PGOFF)
+				    << PAGE_SHIFT,
+			    1);
 }

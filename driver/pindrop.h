@@ -17,12 +17,15 @@
  *        passed (or by the list of failures), and by its channel until it is
  *        retired. It holds its ctx and its buffers until then.
  * chan   one hardware queue, part of dev.
+ * ring   a context's shared queues. Held by its context, every VMA and its
+ *        thread, which also holds the context.
  *
  * A job's memory goes back only when the job is retired, and only proof
  * retires a job: see chain.c.
  *
  * Lock order, outermost first:
  *   the parent's device lock > dev::chain;
+ *   ring::consume > ctx::reaping;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
  *   > ctx::lock (irq) > wait queues; dev::bufs_lock, dev::lease_lock, the list
  *   of what is in quarantine and the handle table's own lock are leaves.
@@ -65,12 +68,18 @@
 #define PINDROP_MAX_HANDLES 4096 /* of a context */
 #define PINDROP_USER_CONTEXTS 4096 /* of a user */
 #define PINDROP_USER_JOBS 65536 /* unfinished jobs of a user */
+#define PINDROP_USER_THREADS 64 /* threads that serve a user's rings */
+#define PINDROP_MAX_RING 32768 /* entries of a submission ring */
+#define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
+#define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
 #define PINDROP_MAX_FAILED 1024 /* failures that WAIT can still report */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_WINDOW_PAGES 2
 /* Buffers are mapped from here on; below is the window. In pages. */
 #define PINDROP_FIRST_PGOFF (SZ_1M >> PAGE_SHIFT)
 #define PINDROP_LAST_PGOFF ((1ULL << (43 - PAGE_SHIFT)) - 1)
+/* Each context's ring, which stays mapped when the buffers are zapped. */
+#define PINDROP_RING_PGOFF (PINDROP_LAST_PGOFF + 1)
 
 /* All waits of one death, and of one close, end by then. */
 #define PINDROP_DEADLINE_MS 1000
@@ -270,6 +279,7 @@ struct pindrop_owner {
  * @contexts: open files
  * @jobs: jobs that are not retired
  * @bytes: driver memory
+ * @threads: that serve rings
  */
 struct pindrop_user {
 	struct kref ref;
@@ -278,6 +288,7 @@ struct pindrop_user {
 	atomic64_t contexts;
 	atomic64_t jobs;
 	atomic64_t bytes;
+	atomic64_t threads;
 };
 
 /**
@@ -303,6 +314,73 @@ struct pindrop_queue {
 };
 
 /**
+ * struct pindrop_ring - a context's submission and completion rings
+ * @ref: ctx, VMAs, thread
+ * @user: who is charged; referenced
+ * @pages: the shared memory, each page with a reference of ours
+ * @npages: how many
+ * @shared: the same, mapped in one piece; written, and read as what anybody
+ *	may have written there at any time
+ * @sqes: part of it
+ * @cqes: part of it
+ * @entries: of @sqes, a power of two
+ * @cq_entries: of @cqes, a power of two
+ * @chan: of all its jobs
+ * @eventfd: to be signalled, or NULL; referenced
+ * @task: the thread, until it is started; it ends by itself
+ * @threaded: it has, or had, one
+ * @idle_ns: so long the thread looks for entries before it sleeps
+ * @wait: where it sleeps
+ * @stop: it is to end
+ * @kicked: somebody wants it awake
+ * @consume: held by who consumes, where there is no thread; it or the thread
+ *	have the next two to themselves. Nothing else is taken inside but what a
+ *	SUBMIT takes
+ * @batch: entries, copied: what they are now is not looked at again
+ * @jobs: one for each
+ * @consumed: entries, in all; this and what follows under ctx::lock
+ * @sq_head: next entry to consume
+ * @sq_bad: sq_tail was out of range the last time
+ * @dropped: how often it became so
+ * @stalled: the thread sleeps, maybe with entries that there was no room for
+ * @cq_tail: next completion to post
+ * @cq_head: where the program was when it was last asked
+ * @overflow: completions that had no room
+ * @kept: pindrop_job::kept, those that have none yet, with a reference
+ */
+struct pindrop_ring {
+	struct kref ref;
+	struct pindrop_user *user;
+	struct page **pages;
+	unsigned long npages;
+	struct pindrop_ring_header *shared;
+	struct pindrop_sqe *sqes;
+	struct pindrop_cqe *cqes;
+	u32 entries;
+	u32 cq_entries;
+	struct pindrop_chan *chan;
+	struct eventfd_ctx *eventfd;
+	struct task_struct *task;
+	bool threaded;
+	u64 idle_ns;
+	wait_queue_head_t wait;
+	bool stop;
+	bool kicked;
+	struct mutex consume;
+	struct pindrop_sqe batch[PINDROP_RING_BATCH];
+	struct pindrop_job *jobs[PINDROP_RING_BATCH];
+	u64 consumed;
+	u32 sq_head;
+	bool sq_bad;
+	u32 dropped;
+	bool stalled;
+	u32 cq_tail;
+	u32 cq_head;
+	u32 overflow;
+	struct list_head kept;
+};
+
+/**
  * struct pindrop_ctx - one open file
  * @ref: file, jobs, and the reap work while it is queued
  * @dev: its device; referenced
@@ -322,6 +400,9 @@ struct pindrop_queue {
  * @wait: woken at completions and changes of state
  * @reap: retires finished jobs, on pindrop_reap_wq
  * @reaping: held by who retires some, so that others know when it is done
+ * @ring: its ring, or NULL; set once, under @lock, and referenced
+ * @ring_new: a ring that RING_SETUP has not told of yet
+ * @ring_taken: 1 while there is either
  * @lock: guards all below
  * @order: pindrop_job::order, jobs whose ticket has not passed
  * @failed: pindrop_job::order, failed jobs whose ticket has passed
@@ -332,6 +413,9 @@ struct pindrop_queue {
  * @last_ticket: last given out
  * @ticket: all up to here are finished
  * @reported: highest ticket that a WAIT has reported
+ * @plain: highest of @ticket's that was not a ring's
+ * @claims: consumers that have taken entries from the ring and not made jobs
+ *	of all of them yet; they reap after that
  * @live: jobs that are not retired
  * @lost: those of them that are LOST
  * @dropped: handles are dropped
@@ -355,6 +439,9 @@ struct pindrop_ctx {
 	wait_queue_head_t wait;
 	struct work_struct reap;
 	struct mutex reaping;
+	struct pindrop_ring *ring;
+	struct pindrop_ring *ring_new;
+	atomic_t ring_taken;
 	spinlock_t lock;
 	struct list_head order;
 	struct list_head failed;
@@ -365,6 +452,8 @@ struct pindrop_ctx {
 	u64 last_ticket;
 	u64 ticket;
 	u64 reported;
+	u64 plain;
+	unsigned int claims;
 	unsigned int live;
 	unsigned int lost;
 	bool dropped;
@@ -490,6 +579,7 @@ enum pindrop_job_state {
  * @state: under chan::lock
  * @op: enum pindrop_op
  * @zero: clears the device's memory; made by us, has no ticket
+ * @ring: came from the ring, and is reported there
  * @uses_devmem: names the device's memory
  * @kind: direction
  * @src: where to read next
@@ -502,6 +592,7 @@ enum pindrop_job_state {
  * @user_data: the program's own
  * @node: in pindrop_queue::jobs (chan::lock), then ctx::done (ctx::lock)
  * @order: in ctx::order or ctx::failed; under ctx::lock
+ * @kept: in ring::kept; under ctx::lock
  * @passed: finished, as far as the order is concerned; under ctx::lock
  * @result: 0 or -errno; valid when @passed
  */
@@ -512,6 +603,7 @@ struct pindrop_job {
 	enum pindrop_job_state state;
 	u32 op;
 	bool zero;
+	bool ring;
 	bool uses_devmem;
 	enum pindrop_piece_kind kind;
 	struct pindrop_cursor src;
@@ -524,6 +616,7 @@ struct pindrop_job {
 	u64 user_data;
 	struct list_head node;
 	struct list_head order;
+	struct list_head kept;
 	bool passed;
 	int result;
 };
@@ -617,6 +710,33 @@ void pindrop_job_finish(struct pindrop_job *job, int result);
 void pindrop_job_lose(struct pindrop_job *job);
 void pindrop_job_put(struct pindrop_job *job);
 void pindrop_job_drop_bufs(struct pindrop_job *job);
+
+u32 pindrop_jobs_alloc(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+		       struct pindrop_job **jobs, u32 count);
+void pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			 struct pindrop_job **jobs,
+			 const struct pindrop_sqe *sqes, u32 count);
+
+/* ring.c: RING_SETUP, RING_ENTER and the shared memory */
+int pindrop_ring_setup(struct pindrop_ctx *ctx,
+		       struct pindrop_ring_setup *args);
+void pindrop_ring_commit(struct pindrop_ctx *ctx);
+void pindrop_ring_undo(struct pindrop_ctx *ctx);
+int pindrop_ring_enter(struct pindrop_ctx *ctx,
+		       const struct pindrop_ring_enter *args);
+int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			 u32 max);
+bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring);
+void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job);
+void pindrop_ring_kill(struct pindrop_ctx *ctx);
+bool pindrop_ring_readable(struct pindrop_ctx *ctx);
+void pindrop_ring_put(struct pindrop_ring *ring);
+int pindrop_ring_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma);
+
+/* ring_thread.c: who consumes a ring where the program does not */
+int pindrop_ring_thread_create(struct pindrop_ctx *ctx,
+			       struct pindrop_ring *ring, int cpu);
+void pindrop_ring_thread_start(struct pindrop_ring *ring);
 
 /* channel.c: pieces, turns, completion */
 int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id);

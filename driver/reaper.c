@@ -19,9 +19,6 @@ static void job_retire(struct pindrop_job *job)
 	atomic64_dec(&dev->stats.inflight);
 	if (!job->zero) /* the user did not ask for that one */
 		atomic64_dec(&ctx->user->jobs);
-	spin_lock_irq(&ctx->lock);
-	ctx->live--;
-	spin_unlock_irq(&ctx->lock);
 	pindrop_job_put(job);
 	pindrop_ctx_put(ctx);
 }
@@ -37,18 +34,28 @@ static void job_retire(struct pindrop_job *job)
  */
 void pindrop_reap(struct pindrop_ctx *ctx)
 {
+	struct pindrop_ring *stalled = NULL;
 	struct pindrop_job *job, *next;
+	unsigned int count = 0;
 	LIST_HEAD(done);
 
 	mutex_lock(&ctx->reaping);
 	spin_lock_irq(&ctx->lock);
 	list_splice_init(&ctx->done, &done);
 	spin_unlock_irq(&ctx->lock);
-	list_for_each_entry_safe(job, next, &done, node)
+	list_for_each_entry_safe(job, next, &done, node) {
 		job_retire(job);
+		count++;
+	}
 	spin_lock_irq(&ctx->lock);
+	ctx->live -= count;
+	if (ctx->ring && ctx->ring->stalled &&
+	    pindrop_ring_ready(ctx, ctx->ring))
+		stalled = ctx->ring;
 	pindrop_ctx_settle_locked(ctx);
 	spin_unlock_irq(&ctx->lock);
+	if (stalled)
+		wake_up_all(&stalled->wait);
 	mutex_unlock(&ctx->reaping);
 	wake_up_all(&ctx->wait);
 }

@@ -54,7 +54,8 @@
  * - EDQUOT: a limit of the context (see INFO), or of its user: 4,096 open
  *   files (then it is open() that fails), 65,536 unfinished jobs, buffers of
  *   half of the machine's memory.
- * - EBUSY: the device's own memory is leased to another context.
+ * - EBUSY: the device's own memory is leased to another context; the context
+ *   has a ring already, or a ring is full of what was not read.
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
  *	From open(): all of its channels hang.
  * - ECANCELED: in WAIT's out_result only: cancelled with its context.
@@ -83,8 +84,6 @@ enum pindrop_verb {
 /* Reserved; these answer -ENOTTY until INFO's out_verbs has their bit. */
 #define PINDROP_IOC_IMPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_IMPORT)
 #define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
-#define PINDROP_IOC_RING_SETUP _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_SETUP)
-#define PINDROP_IOC_RING_ENTER _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_ENTER)
 
 /**
  * enum pindrop_cap - what the engine can do (INFO's out_caps)
@@ -142,6 +141,8 @@ enum pindrop_iommu {
  * @out_pin_align: PIN's address and length are multiples of this (bytes)
  * @out_engine: name of the engine, ends in 0
  * @out_device: name of the device on its bus, ends in 0
+ * @out_max_ring: most entries of a submission ring
+ * @out_max_cq: most entries of a completion ring
  *
  * Works without an owner and after the device is gone.
  */
@@ -165,6 +166,8 @@ struct pindrop_info {
 	__u32 out_pin_align;
 	char out_engine[16];
 	char out_device[32];
+	__u32 out_max_ring;
+	__u32 out_max_cq;
 };
 
 #define PINDROP_IOC_INFO _IO(PINDROP_IOC_TYPE, PINDROP_VERB_INFO)
@@ -427,6 +430,203 @@ struct pindrop_wait {
 #define PINDROP_IOC_WAIT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_WAIT)
 
 /**
+ * DOC: ring
+ *
+ * A context can have one pair of rings in memory that it shares with the
+ * kernel: jobs go in and completions come out without a system call each. Each
+ * side has one producer and one consumer and no lock; threads of one program
+ * that share a side lock among themselves. All words are of the machine's byte
+ * order, and indices run freely: the entry is at index & (entries - 1).
+ *
+ * To submit: fill entries from sq_tail on, at most entries ahead of sq_head
+ * (read with acquire semantics: an entry before it was copied and is free),
+ * store sq_tail with release semantics, then call RING_ENTER; with
+ * PINDROP_RING_THREAD only if sq_flags, read behind a full barrier, has
+ * PINDROP_SQ_NEED_WAKEUP. To complete: read cq_tail with acquire semantics,
+ * look at the entries before it, store cq_head with release semantics.
+ *
+ * Every entry that is consumed has one completion, unless it is refused with
+ * the same: what SUBMIT would answer is the result, and does not keep the
+ * entries after it from being done. Jobs of a ring have tickets as those of SUBMIT,
+ * WAIT waits for them, but poll() counts them by their completions. A
+ * completion that finds no room is kept until there is some; sq_tail that is
+ * more than entries ahead of sq_head, or cq_head that is not within cq_entries
+ * behind cq_tail, is waited out.
+ */
+
+/**
+ * struct pindrop_sqe - submission entry: a job of 64 bytes
+ * @job: what to do; as SUBMIT's
+ * @reserved: must be 0 (-EINVAL)
+ */
+struct pindrop_sqe {
+	struct pindrop_job_desc job;
+	__aligned_u64 reserved[2];
+};
+
+/**
+ * struct pindrop_cqe - completion entry
+ * @user_data: of the job
+ * @result: 0, or a negative errno: what SUBMIT would have answered, or what
+ *	WAIT would; -EOWNERDEAD and -ENODEV also of entries that the end of the
+ *	context was faster than
+ * @flags: 0 for now
+ */
+struct pindrop_cqe {
+	__aligned_u64 user_data;
+	__s32 result;
+	__u32 flags;
+};
+
+/**
+ * enum pindrop_sq_flags - sq_flags of a ring
+ * @PINDROP_SQ_NEED_WAKEUP: the thread sleeps, or has ended: RING_ENTER with
+ *	PINDROP_ENTER_WAKEUP
+ */
+enum pindrop_sq_flags {
+	PINDROP_SQ_NEED_WAKEUP = 1 << 0
+};
+
+/**
+ * enum pindrop_cq_flags - cq_flags of a ring
+ * @PINDROP_CQ_OVERFLOW: completions are kept for want of room: RING_ENTER with
+ *	PINDROP_ENTER_GETEVENTS. Until then nothing more is consumed
+ */
+enum pindrop_cq_flags {
+	PINDROP_CQ_OVERFLOW = 1 << 0
+};
+
+/**
+ * struct pindrop_ring_header - at the beginning of a ring's memory
+ * @sq_tail: entries filled; the program's
+ * @sq_reserved: not used
+ * @sq_head: entries consumed
+ * @sq_flags: enum pindrop_sq_flags
+ * @sq_dropped: how often sq_tail was not one of a program that knows what it
+ *	does
+ * @sq_reserved2: not used
+ * @cq_tail: completions posted
+ * @cq_flags: enum pindrop_cq_flags
+ * @cq_overflow: how many had no room at first
+ * @cq_reserved: not used
+ * @cq_head: completions read; the program's
+ * @cq_reserved2: not used
+ *
+ * What the kernel goes by is its own; what it wrote here it does not read.
+ */
+struct pindrop_ring_header {
+	__u32 sq_tail;
+	__u32 sq_reserved[15];
+	__u32 sq_head;
+	__u32 sq_flags;
+	__u32 sq_dropped;
+	__u32 sq_reserved2[13];
+	__u32 cq_tail;
+	__u32 cq_flags;
+	__u32 cq_overflow;
+	__u32 cq_reserved[13];
+	__u32 cq_head;
+	__u32 cq_reserved2[15];
+};
+
+/**
+ * enum pindrop_ring_flags - RING_SETUP's flags
+ * @PINDROP_RING_THREAD: a kernel thread consumes the entries
+ * @PINDROP_RING_CPU: ... on the CPU that @cpu says; needs PINDROP_RING_THREAD
+ * @PINDROP_RING_EVENTFD: completions are signalled to @eventfd
+ */
+enum pindrop_ring_flags {
+	PINDROP_RING_THREAD = 1 << 0,
+	PINDROP_RING_CPU = 1 << 1,
+	PINDROP_RING_EVENTFD = 1 << 2
+};
+
+/**
+ * struct pindrop_ring_setup - PINDROP_IOC_RING_SETUP: make the context's ring
+ * @size: sizeof(struct pindrop_ring_setup)
+ * @flags: enum pindrop_ring_flags
+ * @entries: of the submission ring, a power of two up to INFO's out_max_ring
+ * @cq_entries: of the completion ring, a power of two up to out_max_cq; 0:
+ *	twice @entries
+ * @channel: of all its jobs; below INFO's out_channels
+ * @cpu: for PINDROP_RING_CPU, online; else 0
+ * @idle_us: for PINDROP_RING_THREAD: so long it looks for entries before it
+ *	sleeps, up to 1,000,000; 0: 1,000. Else 0
+ * @eventfd: for PINDROP_RING_EVENTFD; else 0
+ * @out_offset: where mmap() of the file finds the ring
+ * @out_length: bytes to be mapped
+ * @out_cq_entries: of the completion ring
+ * @out_sqes: where in there the array of struct pindrop_sqe begins
+ * @out_cqes: ... and that of struct pindrop_cqe
+ * @reserved: must be 0
+ *
+ * Binds the context. There is no verb to take a ring down: it ends with its
+ * context. Errors: EINVAL, EOPNOTSUPP (flag), EBUSY (there is one), EBADF (no
+ * eventfd), EDQUOT (bytes; 64 threads of a user), ENOMEM, EPERM, EOWNERDEAD,
+ * ENODEV, EINTR.
+ *
+ * mmap(out_offset) is for the owner, MAP_SHARED (-EINVAL) without PROT_EXEC
+ * (-EACCES), within out_length (-EINVAL); a child does not inherit it. It
+ * stays when the device goes. Once the owner is dead (with PROT_WRITE then
+ * -EOWNERDEAD) or the device gone (-ENODEV), whoever holds the file may map it
+ * to read what became of the entries.
+ */
+struct pindrop_ring_setup {
+	__u32 size;
+	__u32 flags;
+	__u32 entries;
+	__u32 cq_entries;
+	__u32 channel;
+	__u32 cpu;
+	__u32 idle_us;
+	__s32 eventfd;
+	__aligned_u64 out_offset;
+	__aligned_u64 out_length;
+	__u32 out_cq_entries;
+	__u32 out_sqes;
+	__u32 out_cqes;
+	__u32 reserved;
+};
+
+#define PINDROP_IOC_RING_SETUP _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_SETUP)
+
+/**
+ * enum pindrop_enter_flags - RING_ENTER's flags
+ * @PINDROP_ENTER_GETEVENTS: post what was kept, wait for @min_complete
+ * @PINDROP_ENTER_WAKEUP: wake the thread; of a ring that has one
+ */
+enum pindrop_enter_flags {
+	PINDROP_ENTER_GETEVENTS = 1 << 0,
+	PINDROP_ENTER_WAKEUP = 1 << 1
+};
+
+/**
+ * struct pindrop_ring_enter - PINDROP_IOC_RING_ENTER: consume, wake, wait
+ * @size: sizeof(struct pindrop_ring_enter)
+ * @flags: enum pindrop_enter_flags
+ * @to_submit: entries to consume at most; 0 with PINDROP_RING_THREAD (-EINVAL)
+ * @min_complete: unread completions to wait for; counts as the completion
+ *	ring's size if it is more; 0 without PINDROP_ENTER_GETEVENTS (-EINVAL)
+ * @timeout_ns: when to give up, as WAIT's
+ *
+ * Returns the number of entries consumed, which may be less than there are:
+ * a context has at most INFO's out_max_queued unfinished jobs. If it is 0, an
+ * error instead: EBUSY (to_submit, but there is no room for one), EINVAL
+ * (sq_tail, too), ENOMEM, ETIME (time-out), EINTR (restarted where it can
+ * be). Others, with nothing consumed: EOPNOTSUPP (flag), EPERM, EOWNERDEAD,
+ * ENODEV, ENOENT (no ring).
+ */
+struct pindrop_ring_enter {
+	__u32 size;
+	__u32 flags;
+	__u32 to_submit;
+	__u32 min_complete;
+	__aligned_u64 timeout_ns;
+};
+
+#define PINDROP_IOC_RING_ENTER _IO(PINDROP_IOC_TYPE, PINDROP_VERB_RING_ENTER)
+
+/**
  * enum pindrop_state - where a context stands
  * @PINDROP_STATE_OPEN: usable
  * @PINDROP_STATE_DYING: being ended; nothing new is taken
@@ -492,7 +692,8 @@ struct pindrop_window {
 /**
  * DOC: poll
  *
- * EPOLLIN | EPOLLRDNORM: jobs have finished that no WAIT has reported yet.
+ * EPOLLIN | EPOLLRDNORM: jobs have finished that no WAIT has reported yet, or
+ * the ring has completions that were not read.
  * EPOLLERR | EPOLLHUP: the owner is dead or the device is gone.
  */
 

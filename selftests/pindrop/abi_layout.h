@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #define ABI_LAYOUT(S, F)                                               \
-	S(pindrop_info, 136)                                           \
+	S(pindrop_info, 144)                                           \
 	F(pindrop_info, size, 0, 4)                                    \
 	F(pindrop_info, flags, 4, 4)                                   \
 	F(pindrop_info, out_verbs, 8, 8)                               \
@@ -32,6 +32,8 @@
 	F(pindrop_info, out_pin_align, 84, 4)                          \
 	F(pindrop_info, out_engine, 88, 16)                            \
 	F(pindrop_info, out_device, 104, 32)                           \
+	F(pindrop_info, out_max_ring, 136, 4)                          \
+	F(pindrop_info, out_max_cq, 140, 4)                            \
 	S(pindrop_alloc, 32)                                           \
 	F(pindrop_alloc, size, 0, 4)                                   \
 	F(pindrop_alloc, flags, 4, 4)                                  \
@@ -87,6 +89,47 @@
 	F(pindrop_wait, out_result, 40, 4)                             \
 	F(pindrop_wait, out_state, 44, 4)                              \
 	F(pindrop_wait, out_failed, 48, 8)                             \
+	S(pindrop_cqe, 16)                                      \
+	F(pindrop_cqe, user_data, 0, 8)                         \
+	F(pindrop_cqe, result, 8, 4)                            \
+	F(pindrop_cqe, flags, 12, 4)                            \
+	S(pindrop_sqe, 64)                                      \
+	F(pindrop_sqe, job, 0, 48)                              \
+	F(pindrop_sqe, reserved, 48, 16)                        \
+	S(pindrop_ring_header, 256)                             \
+	F(pindrop_ring_header, sq_tail, 0, 4)                   \
+	F(pindrop_ring_header, sq_reserved, 4, 60)              \
+	F(pindrop_ring_header, sq_head, 64, 4)                  \
+	F(pindrop_ring_header, sq_flags, 68, 4)                 \
+	F(pindrop_ring_header, sq_dropped, 72, 4)               \
+	F(pindrop_ring_header, sq_reserved2, 76, 52)            \
+	F(pindrop_ring_header, cq_tail, 128, 4)                 \
+	F(pindrop_ring_header, cq_flags, 132, 4)                \
+	F(pindrop_ring_header, cq_overflow, 136, 4)             \
+	F(pindrop_ring_header, cq_reserved, 140, 52)            \
+	F(pindrop_ring_header, cq_head, 192, 4)                 \
+	F(pindrop_ring_header, cq_reserved2, 196, 60)           \
+	S(pindrop_ring_setup, 64)                               \
+	F(pindrop_ring_setup, size, 0, 4)                       \
+	F(pindrop_ring_setup, flags, 4, 4)                      \
+	F(pindrop_ring_setup, entries, 8, 4)                    \
+	F(pindrop_ring_setup, cq_entries, 12, 4)                \
+	F(pindrop_ring_setup, channel, 16, 4)                   \
+	F(pindrop_ring_setup, cpu, 20, 4)                       \
+	F(pindrop_ring_setup, idle_us, 24, 4)                   \
+	F(pindrop_ring_setup, eventfd, 28, 4)                   \
+	F(pindrop_ring_setup, out_offset, 32, 8)                \
+	F(pindrop_ring_setup, out_length, 40, 8)                \
+	F(pindrop_ring_setup, out_cq_entries, 48, 4)            \
+	F(pindrop_ring_setup, out_sqes, 52, 4)                  \
+	F(pindrop_ring_setup, out_cqes, 56, 4)                  \
+	F(pindrop_ring_setup, reserved, 60, 4)                  \
+	S(pindrop_ring_enter, 24)                               \
+	F(pindrop_ring_enter, size, 0, 4)                       \
+	F(pindrop_ring_enter, flags, 4, 4)                      \
+	F(pindrop_ring_enter, to_submit, 8, 4)                  \
+	F(pindrop_ring_enter, min_complete, 12, 4)              \
+	F(pindrop_ring_enter, timeout_ns, 16, 8)                \
 	S(pindrop_window, 56)                                          \
 	F(pindrop_window, state, 0, 4)                                 \
 	F(pindrop_window, reason, 4, 4)                                \

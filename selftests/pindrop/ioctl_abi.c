@@ -49,6 +49,12 @@ FIXTURE_SETUP(verb)
 	ASSERT_EQ(0, mprotect(self->area + 2 * self->env.page, self->env.page,
 			      PROT_NONE));
 	self->args = (void *)self->area;
+	if (variant->verb->ring) {
+		struct pindrop_ring_setup setup = { .size = sizeof(setup),
+						    .entries = 8 };
+
+		MUST(pd_ioctl(self->fd, PINDROP_VERB_RING_SETUP, &setup));
+	}
 }
 
 FIXTURE_TEARDOWN(verb)
@@ -235,7 +241,8 @@ TEST_F(verb, structure_is_read_only)
 	const struct ioctl_verb *verb = variant->verb;
 	long long buffers = pd_count(&self->env, PD_BUFFERS);
 	bool writes = verb->nr != PINDROP_VERB_FREE &&
-		      verb->nr != PINDROP_VERB_SYNC;
+		      verb->nr != PINDROP_VERB_SYNC &&
+		      verb->nr != PINDROP_VERB_RING_ENTER;
 	bool frees = verb->nr == PINDROP_VERB_FREE;
 
 	FILL();

@@ -19,13 +19,13 @@
 	V(free, FREE)                                                  \
 	V(sync, SYNC)                                                  \
 	V(submit, SUBMIT)                                              \
-	V(wait, WAIT)
+	V(wait, WAIT)                                                  \
+	V(ring_setup, RING_SETUP)                                      \
+	V(ring_enter, RING_ENTER)
 
 #define IOCTL_RESERVED(V)                                              \
 	V(import, IMPORT)                                              \
-	V(export, EXPORT)                                              \
-	V(ring_setup, RING_SETUP)                                      \
-	V(ring_enter, RING_ENTER)
+	V(export, EXPORT)
 
 union ioctl_args {
 	__u32 size;
@@ -36,6 +36,8 @@ union ioctl_args {
 	struct pindrop_sync sync;
 	struct pindrop_submit submit;
 	struct pindrop_wait wait;
+	struct pindrop_ring_setup ring_setup;
+	struct pindrop_ring_enter ring_enter;
 };
 
 /* A field of a structure; the list of them ends with size 0. */
@@ -52,6 +54,7 @@ struct ioctl_field {
  * @flags: offset of its flags, of which bit 30 is unknown; 0: has none
  * @owner: for the owner alone
  * @binds: makes an owner of the first who calls it
+ * @ring: is for a context that has a ring
  * @zero: fields that have to be zero on entry
  * @good: fills in arguments that succeed; @handle names a buffer of a page
  */
@@ -62,7 +65,8 @@ struct ioctl_verb {
 	__u16 flags;
 	bool owner;
 	bool binds;
-	struct ioctl_field zero[20];
+	bool ring;
+	struct ioctl_field zero[24];
 	void (*good)(union ioctl_args *args, __u32 handle);
 };
 
@@ -124,6 +128,19 @@ static void good_wait(union ioctl_args *args, __u32 handle)
 	(void)handle;
 }
 
+static void good_ring_setup(union ioctl_args *args, __u32 handle)
+{
+	(void)handle;
+	args->ring_setup.entries = 8;
+}
+
+/* There is nothing in it. */
+static void good_ring_enter(union ioctl_args *args, __u32 handle)
+{
+	(void)handle;
+	args->ring_enter.to_submit = 1;
+}
+
 static const struct ioctl_verb ioctl_verbs[PINDROP_VERB_NR] = {
 	[PINDROP_VERB_INFO] = {
 		.nr = PINDROP_VERB_INFO,
@@ -147,6 +164,8 @@ static const struct ioctl_verb ioctl_verbs[PINDROP_VERB_NR] = {
 			IOCTL_FIELD(pindrop_info, out_pin_align),
 			IOCTL_FIELD(pindrop_info, out_engine),
 			IOCTL_FIELD(pindrop_info, out_device),
+			IOCTL_FIELD(pindrop_info, out_max_ring),
+			IOCTL_FIELD(pindrop_info, out_max_cq),
 		},
 		.good = good_info,
 	},
@@ -218,6 +237,30 @@ static const struct ioctl_verb ioctl_verbs[PINDROP_VERB_NR] = {
 			IOCTL_FIELD(pindrop_wait, out_failed),
 		},
 		.good = good_wait,
+	},
+	[PINDROP_VERB_RING_SETUP] = {
+		.nr = PINDROP_VERB_RING_SETUP,
+		IOCTL_SIZE(pindrop_ring_setup, reserved),
+		.flags = offsetof(struct pindrop_ring_setup, flags),
+		.owner = true,
+		.binds = true,
+		.zero = {
+			IOCTL_FIELD(pindrop_ring_setup, out_offset),
+			IOCTL_FIELD(pindrop_ring_setup, out_length),
+			IOCTL_FIELD(pindrop_ring_setup, out_cq_entries),
+			IOCTL_FIELD(pindrop_ring_setup, out_sqes),
+			IOCTL_FIELD(pindrop_ring_setup, out_cqes),
+			IOCTL_FIELD(pindrop_ring_setup, reserved),
+		},
+		.good = good_ring_setup,
+	},
+	[PINDROP_VERB_RING_ENTER] = {
+		.nr = PINDROP_VERB_RING_ENTER,
+		IOCTL_SIZE(pindrop_ring_enter, timeout_ns),
+		.flags = offsetof(struct pindrop_ring_enter, flags),
+		.owner = true,
+		.ring = true,
+		.good = good_ring_enter,
 	},
 };
 

@@ -16,6 +16,15 @@ int pindrop_ioctl(const struct pindrop *dev, unsigned int verb, void *args)
 	return ioctl(dev->fd, verb, args) < 0 ? -errno : 0;
 }
 
+/* Of a verb that returns a number. */
+int pindrop_ioctl_count(const struct pindrop *dev, unsigned int verb,
+			void *args)
+{
+	int n = ioctl(dev->fd, verb, args);
+
+	return n < 0 ? -errno : n;
+}
+
 int pindrop_mmap(const struct pindrop *dev, uint64_t length, int prot,
 		 uint64_t offset, void **data)
 {

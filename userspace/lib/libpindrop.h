@@ -3,7 +3,7 @@
  * libpindrop: DMA memory and DMA jobs through /dev/pindropN.
  *
  * Every function may be called from any thread at any time, with handles that
- * the caller holds a reference to. Functions that can fail return 0 or a
+ * the caller holds a reference to; those of rings say otherwise. Functions that can fail return 0 or a
  * negative errno value; what each value means is said at the function, in its
  * source file. The library prints nothing, ends nothing and keeps nothing
  * outside its handles.
@@ -35,6 +35,9 @@ struct pindrop;
 
 /* Memory that the device can reach. Holds a reference to its struct pindrop. */
 struct pindrop_buf;
+
+/* Queues shared with the driver. Holds a reference to its struct pindrop. */
+struct pindrop_ring;
 
 /**
  * struct pindrop_counters - a device's counters, as in /sys/class/pindrop
@@ -110,6 +113,27 @@ int pindrop_submit_jobs(struct pindrop *dev, uint32_t channel,
 int pindrop_wait_jobs(struct pindrop *dev, uint64_t first, uint64_t last,
 		      uint64_t deadline, uint64_t *failed);
 uint64_t pindrop_deadline(uint64_t from_now);
+
+/*
+ * ring.c: one thread at a time may get and submit entries of a ring, and one
+ * may read its completions; those two need not know of each other
+ */
+int pindrop_ring_setup(struct pindrop *dev, struct pindrop_ring_setup *setup,
+		       struct pindrop_ring **ring);
+struct pindrop_ring *pindrop_ring_exit(struct pindrop_ring *ring);
+struct pindrop_sqe *pindrop_ring_get_sqe(struct pindrop_ring *ring);
+void pindrop_ring_prep_nop(struct pindrop_sqe *sqe);
+void pindrop_ring_prep_copy(struct pindrop_sqe *sqe,
+			    const struct pindrop_buf *dst, uint64_t dst_offset,
+			    const struct pindrop_buf *src, uint64_t src_offset,
+			    uint64_t length);
+int pindrop_ring_submit(struct pindrop_ring *ring);
+int pindrop_ring_submit_and_wait(struct pindrop_ring *ring, uint32_t count);
+int pindrop_ring_peek_cqe(struct pindrop_ring *ring, struct pindrop_cqe **cqe);
+int pindrop_ring_wait_cqe(struct pindrop_ring *ring, uint64_t deadline,
+			  struct pindrop_cqe **cqe);
+void pindrop_ring_cqe_seen(struct pindrop_ring *ring);
+void pindrop_ring_cq_advance(struct pindrop_ring *ring, uint32_t count);
 
 /* find.c: these open nothing */
 int pindrop_find(const char *engine, unsigned int index, char *node,

@@ -49,7 +49,38 @@ struct pindrop_buf {
 	bool pinned;
 };
 
+/**
+ * struct pindrop_ring - a ring, as the program sees it
+ * @dev: its device, with a reference; fixed, like all but the last three
+ * @threaded: the driver has a thread for it
+ * @length: of the mapping
+ * @shared: its beginning
+ * @sqes: in there
+ * @cqes: in there
+ * @entries: of @sqes
+ * @cq_entries: of @cqes
+ * @sq_tail: behind the last entry that was got; this and the next by who
+ *	submits
+ * @sq_published: behind the last that was submitted
+ * @cq_head: next completion to read; by who reads them
+ */
+struct pindrop_ring {
+	struct pindrop *dev;
+	bool threaded;
+	uint64_t length;
+	struct pindrop_ring_header *shared;
+	struct pindrop_sqe *sqes;
+	struct pindrop_cqe *cqes;
+	uint32_t entries;
+	uint32_t cq_entries;
+	uint32_t sq_tail;
+	uint32_t sq_published;
+	uint32_t cq_head;
+};
+
 int pindrop_ioctl(const struct pindrop *dev, unsigned int verb, void *args);
+int pindrop_ioctl_count(const struct pindrop *dev, unsigned int verb,
+			void *args);
 int pindrop_mmap(const struct pindrop *dev, uint64_t length, int prot,
 		 uint64_t offset, void **data);
 

@@ -1,0 +1,741 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The rings that a context shares with the kernel. Whatever is in the shared
+ * memory may change at any time and be anything: indices are masked, heads and
+ * tails that the kernel goes by are its own, an entry is copied once and then
+ * looked at.
+ *
+ * Entries are claimed under ctx::lock while the context is open; those that are
+ * claimed are completed by who claimed them, those that are not by the end of
+ * the context. A completion without room stays in its job until there is some,
+ * so that nothing has to be allocated for it.
+ */
+#include "pindrop.h"
+
+#include <linux/cpumask.h>
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#define RING_MAX_IDLE_US USEC_PER_SEC
+#define RING_DEFAULT_IDLE_US 1000
+/* Entries completed in one go with interrupts off. */
+#define ABANDON_BATCH 256
+
+static void ring_free(struct kref *ref)
+{
+	struct pindrop_ring *ring = container_of(ref, struct pindrop_ring, ref);
+	struct pindrop_job *job, *next;
+	unsigned long i;
+
+	list_for_each_entry_safe(job, next, &ring->kept, kept)
+		pindrop_job_put(job);
+	if (ring->eventfd)
+		eventfd_ctx_put(ring->eventfd);
+	vunmap(ring->shared);
+	for (i = 0; ring->pages && i < ring->npages && ring->pages[i]; i++)
+		__free_page(ring->pages[i]);
+	kvfree(ring->pages);
+	atomic64_sub(ring->npages << PAGE_SHIFT, &ring->user->bytes);
+	pindrop_user_put(ring->user);
+	kfree(ring);
+}
+
+/**
+ * pindrop_ring_put() - drop a reference
+ * @ring: the ring
+ *
+ * Context: process context, under mmap_lock too; may sleep.
+ */
+void pindrop_ring_put(struct pindrop_ring *ring)
+{
+	kref_put(&ring->ref, ring_free);
+}
+
+static int ring_alloc_pages(struct pindrop_ring *ring)
+{
+	unsigned long i;
+
+	ring->pages = kvcalloc(ring->npages, sizeof(*ring->pages),
+			       GFP_KERNEL_ACCOUNT);
+	if (!ring->pages)
+		return -ENOMEM;
+	for (i = 0; i < ring->npages; i++) {
+		ring->pages[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!ring->pages[i])
+			return -ENOMEM;
+	}
+	ring->shared = vmap(ring->pages, ring->npages, VM_MAP, PAGE_KERNEL);
+	return ring->shared ? 0 : -ENOMEM;
+}
+
+static u32 ring_sqes_at(void)
+{
+	return sizeof(struct pindrop_ring_header);
+}
+
+static u32 ring_cqes_at(const struct pindrop_ring *ring)
+{
+	return ring_sqes_at() + ring->entries * sizeof(*ring->sqes);
+}
+
+static struct pindrop_ring *ring_create(struct pindrop_ctx *ctx, u32 entries,
+					u32 cq_entries)
+{
+	struct pindrop_user *user = ctx->user;
+	struct pindrop_ring *ring;
+	int err;
+
+	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	if (!ring)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&ring->ref); /* the context's */
+	ring->entries = entries;
+	ring->cq_entries = cq_entries;
+	ring->npages =
+		PFN_UP(ring_cqes_at(ring) + cq_entries * sizeof(*ring->cqes));
+	init_waitqueue_head(&ring->wait);
+	mutex_init(&ring->consume);
+	INIT_LIST_HEAD(&ring->kept);
+	err = pindrop_user_charge(&user->bytes, ring->npages << PAGE_SHIFT,
+				  pindrop_user_max_bytes());
+	if (err) {
+		kfree(ring);
+		return ERR_PTR(err);
+	}
+	ring->user = user;
+	kref_get(&user->ref); /* the ring's: a VMA may outlive the context */
+	err = ring_alloc_pages(ring);
+	if (err) {
+		pindrop_ring_put(ring);
+		return ERR_PTR(err);
+	}
+	ring->sqes = (void *)ring->shared + ring_sqes_at();
+	ring->cqes = (void *)ring->shared + ring_cqes_at(ring);
+	return ring;
+}
+
+static bool ring_size_ok(u32 entries, u32 max)
+{
+	return is_power_of_2(entries) && entries <= max;
+}
+
+static int setup_check(struct pindrop_ctx *ctx,
+		       const struct pindrop_ring_setup *a)
+{
+	if (a->flags &
+	    ~(PINDROP_RING_THREAD | PINDROP_RING_CPU | PINDROP_RING_EVENTFD))
+		return -EOPNOTSUPP;
+	if (a->out_offset || a->out_length || a->out_cq_entries ||
+	    a->out_sqes || a->out_cqes || a->reserved)
+		return -EINVAL;
+	if (!ring_size_ok(a->entries, PINDROP_MAX_RING) ||
+	    (a->cq_entries && !ring_size_ok(a->cq_entries, PINDROP_MAX_CQ)) ||
+	    a->channel >= ctx->dev->limits.channels)
+		return -EINVAL;
+	if (!(a->flags & PINDROP_RING_THREAD) &&
+	    (a->idle_us || (a->flags & PINDROP_RING_CPU)))
+		return -EINVAL;
+	if (a->idle_us > RING_MAX_IDLE_US ||
+	    (a->eventfd && !(a->flags & PINDROP_RING_EVENTFD)))
+		return -EINVAL;
+	if (!(a->flags & PINDROP_RING_CPU))
+		return a->cpu ? -EINVAL : 0;
+	return a->cpu < nr_cpu_ids && cpu_online(a->cpu) ? 0 : -EINVAL;
+}
+
+static int ring_equip(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+		      const struct pindrop_ring_setup *args)
+{
+	bool bound = args->flags & PINDROP_RING_CPU;
+	struct eventfd_ctx *eventfd;
+
+	ring->chan = &ctx->dev->chans[args->channel];
+	ring->idle_ns = (args->idle_us ?: RING_DEFAULT_IDLE_US) * 1000ULL;
+	if (args->flags & PINDROP_RING_EVENTFD) {
+		eventfd = eventfd_ctx_fdget(args->eventfd);
+		if (IS_ERR(eventfd))
+			return PTR_ERR(eventfd);
+		ring->eventfd = eventfd;
+	}
+	if (!(args->flags & PINDROP_RING_THREAD))
+		return 0;
+	return pindrop_ring_thread_create(ctx, ring,
+					  bound ? (int)args->cpu : -1);
+}
+
+/**
+ * pindrop_ring_setup() - RING_SETUP
+ * @ctx: the context
+ * @args: see the uapi header
+ *
+ * Nobody finds the ring before pindrop_ring_commit().
+ *
+ * Context: a user process; binds, so no lock may be held.
+ * Return: 0 or an errno of the uapi header.
+ */
+int pindrop_ring_setup(struct pindrop_ctx *ctx, struct pindrop_ring_setup *args)
+{
+	struct pindrop_ring *ring;
+	int err;
+
+	err = setup_check(ctx, args);
+	if (!err)
+		err = pindrop_ctx_bind(ctx);
+	if (err)
+		return err;
+	if (atomic_cmpxchg(&ctx->ring_taken, 0, 1))
+		return -EBUSY;
+	ring = ring_create(ctx, args->entries,
+			   args->cq_entries ?: 2 * args->entries);
+	if (IS_ERR(ring)) {
+		atomic_set(&ctx->ring_taken, 0);
+		return PTR_ERR(ring);
+	}
+	/* Ours alone until it is given up or committed. */
+	ctx->ring_new = ring;
+	err = ring_equip(ctx, ring, args);
+	if (err) {
+		pindrop_ring_undo(ctx);
+		return err;
+	}
+	args->out_offset = (u64)PINDROP_RING_PGOFF << PAGE_SHIFT;
+	args->out_length = (u64)ring->npages << PAGE_SHIFT;
+	args->out_cq_entries = ring->cq_entries;
+	args->out_sqes = ring_sqes_at();
+	args->out_cqes = ring_cqes_at(ring);
+	return 0;
+}
+
+/**
+ * pindrop_ring_commit() - the program knows of its ring: it may be used
+ * @ctx: the context, by whose pindrop_ring_setup() it was made
+ *
+ * Context: process context.
+ */
+void pindrop_ring_commit(struct pindrop_ctx *ctx)
+{
+	struct pindrop_ring *ring = ctx->ring_new;
+
+	ctx->ring_new = NULL;
+	spin_lock_irq(&ctx->lock);
+	/* The end of the context finds the ring, or we the end. */
+	WRITE_ONCE(ring->stop, ctx->state != PINDROP_STATE_OPEN);
+	/* Pairs with the acquires of those who look for it without the lock. */
+	smp_store_release(&ctx->ring, ring);
+	spin_unlock_irq(&ctx->lock);
+	pindrop_ring_thread_start(ring);
+}
+
+/**
+ * pindrop_ring_undo() - the program cannot be told of its ring
+ * @ctx: the context, by whose pindrop_ring_setup() it was made
+ *
+ * Context: process context; does not wait for the thread, which ends at once.
+ */
+void pindrop_ring_undo(struct pindrop_ctx *ctx)
+{
+	struct pindrop_ring *ring = ctx->ring_new;
+
+	ctx->ring_new = NULL;
+	WRITE_ONCE(ring->stop, true);
+	pindrop_ring_thread_start(ring);
+	pindrop_ring_put(ring);
+	/* Whoever takes it next finds ring_new clear. */
+	atomic_set_release(&ctx->ring_taken, 0);
+}
+
+/* False if there is no room. */
+static bool ring_put_cqe(struct pindrop_ring *ring, u64 user_data, int result)
+{
+	u32 tail = ring->cq_tail;
+	struct pindrop_cqe *cqe;
+
+	if (tail - ring->cq_head >= ring->cq_entries) {
+		/*
+		 * Pairs with the program's release of cq_head: it has read the
+		 * entries before that, and they may be written again.
+		 */
+		ring->cq_head = smp_load_acquire(&ring->shared->cq_head);
+		if (tail - ring->cq_head >= ring->cq_entries)
+			return false;
+	}
+	cqe = &ring->cqes[tail & (ring->cq_entries - 1)];
+	WRITE_ONCE(cqe->user_data, user_data);
+	WRITE_ONCE(cqe->result, result);
+	WRITE_ONCE(cqe->flags, 0);
+	WRITE_ONCE(ring->cq_tail, tail + 1);
+	/* Pairs with the program's acquire of cq_tail: the entry, then this. */
+	smp_store_release(&ring->shared->cq_tail, tail + 1);
+	return true;
+}
+
+static void ring_signal(struct pindrop_ring *ring)
+{
+	if (ring->eventfd)
+		eventfd_signal(ring->eventfd);
+}
+
+/* Post what had no room, in its order. */
+static void ring_flush_locked(struct pindrop_ctx *ctx,
+			      struct pindrop_ring *ring)
+{
+	struct pindrop_job *job, *next;
+
+	lockdep_assert_held(&ctx->lock);
+	if (list_empty(&ring->kept))
+		return;
+	list_for_each_entry_safe(job, next, &ring->kept, kept) {
+		if (!ring_put_cqe(ring, job->user_data, job->result))
+			return;
+		list_del(&job->kept);
+		pindrop_job_put(job);
+	}
+	WRITE_ONCE(ring->shared->cq_flags, 0);
+	ring_signal(ring);
+}
+
+/**
+ * pindrop_ring_post_locked() - a job of the ring is over: say so there
+ * @ctx: the context
+ * @job: the job, with its result
+ *
+ * Context: ctx::lock held; any, hard interrupts included.
+ */
+void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job)
+{
+	struct pindrop_ring *ring = ctx->ring;
+
+	lockdep_assert_held(&ctx->lock);
+	ring_flush_locked(ctx, ring);
+	if (!list_empty(&ring->kept) ||
+	    !ring_put_cqe(ring, job->user_data, job->result)) {
+		kref_get(&job->ref); /* ring::kept's */
+		list_add_tail(&job->kept, &ring->kept);
+		WRITE_ONCE(ring->shared->cq_overflow, ++ring->overflow);
+		WRITE_ONCE(ring->shared->cq_flags, PINDROP_CQ_OVERFLOW);
+	}
+	ring_signal(ring);
+}
+
+/* Entries that are there; none while the tail is one that cannot be. */
+static u32 ring_filled_locked(struct pindrop_ring *ring)
+{
+	u32 n;
+
+	/* Pairs with the program's release of sq_tail: the entries, then that. */
+	n = smp_load_acquire(&ring->shared->sq_tail) - ring->sq_head;
+	if (n <= ring->entries) {
+		ring->sq_bad = false;
+		return n;
+	}
+	if (!ring->sq_bad)
+		WRITE_ONCE(ring->shared->sq_dropped, ++ring->dropped);
+	ring->sq_bad = true;
+	return 0;
+}
+
+static u32 ring_room(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	unsigned int live = READ_ONCE(ctx->live);
+
+	if (!list_empty_careful(&ring->kept) || live >= PINDROP_MAX_QUEUED)
+		return 0;
+	return PINDROP_MAX_QUEUED - live;
+}
+
+/**
+ * pindrop_ring_ready() - are there entries to be consumed, and may they be
+ * @ctx: the context
+ * @ring: its ring
+ *
+ * Context: any; a look without a lock, to be repeated with it.
+ * Return: true if it is worth trying.
+ */
+bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	u32 n = READ_ONCE(ring->shared->sq_tail) - READ_ONCE(ring->sq_head);
+
+	return n && n <= ring->entries && ring_room(ctx, ring);
+}
+
+/* Takes entries: a number, 0 if there are none, or why it may not. */
+static int ring_claim(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+		      u32 max)
+{
+	u32 mask = ring->entries - 1;
+	u32 n, i;
+	int ret;
+
+	spin_lock_irq(&ctx->lock);
+	ring_flush_locked(ctx, ring);
+	ret = pindrop_ctx_dead_errno(ctx);
+	n = ret ? 0 : ring_filled_locked(ring);
+	if (!ret && ring->sq_bad)
+		ret = -EINVAL;
+	if (n && (!max || !ring_room(ctx, ring)))
+		ret = -EBUSY;
+	if (!n || ret)
+		goto out;
+	n = min3(n, max, ring_room(ctx, ring));
+	for (i = 0; i < n; i++)
+		memcpy(&ring->batch[i], &ring->sqes[(ring->sq_head + i) & mask],
+		       sizeof(ring->batch[i]));
+	WRITE_ONCE(ring->sq_head, ring->sq_head + n);
+	ring->consumed += n;
+	/* Pairs with the program's acquire of sq_head: copied, then free. */
+	smp_store_release(&ring->shared->sq_head, ring->sq_head);
+	ctx->claims++;
+	ret = n;
+out:
+	spin_unlock_irq(&ctx->lock);
+	return ret;
+}
+
+/**
+ * pindrop_ring_consume() - make jobs of some entries
+ * @ctx: the context
+ * @ring: its ring
+ * @max: entries at most, not 0
+ *
+ * Context: process context; by the thread, or with ring::consume held.
+ * Return: entries consumed, up to PINDROP_RING_BATCH, 0 if there are none; or
+ * -EBUSY (no room), -EINVAL (sq_tail is out of range), -ENOMEM, -EOWNERDEAD,
+ * -ENODEV.
+ */
+int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			 u32 max)
+{
+	u32 filled = READ_ONCE(ring->shared->sq_tail) -
+		     READ_ONCE(ring->sq_head);
+	u32 want, have, i;
+	int n;
+
+	if (!filled && list_empty_careful(&ring->kept))
+		return 0;
+	if (filled > ring->entries)
+		filled = 0;
+	/* The jobs first: what is claimed is not put back. */
+	want = min3(filled, ring_room(ctx, ring),
+		    min_t(u32, max, PINDROP_RING_BATCH));
+	have = pindrop_jobs_alloc(ctx, ring->chan, ring->jobs, want);
+	if (want && !have)
+		return -ENOMEM;
+	n = ring_claim(ctx, ring, have);
+	for (i = max(n, 0); i < have; i++)
+		pindrop_job_put(ring->jobs[i]);
+	if (n <= 0)
+		return n;
+	pindrop_submit_each(ctx, ring->chan, ring->jobs, ring->batch, n);
+	spin_lock_irq(&ctx->lock);
+	ctx->claims--;
+	spin_unlock_irq(&ctx->lock);
+	/* What ended meanwhile was left to us; and a dying context waits. */
+	pindrop_reap(ctx);
+	return n;
+}
+
+/*
+ * Entries that nobody consumes any more, with the error of the context's end,
+ * as far as there is room for it; returns how many are left.
+ */
+static u32 ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	int err = pindrop_ctx_dead_errno(ctx);
+	u32 mask = ring->entries - 1;
+	struct pindrop_sqe *sqe;
+	u32 left, i;
+	bool room;
+
+	spin_lock_irq(&ctx->lock);
+	left = ring_filled_locked(ring);
+	ring_flush_locked(ctx, ring);
+	room = list_empty(&ring->kept);
+	spin_unlock_irq(&ctx->lock);
+	while (left && room) {
+		spin_lock_irq(&ctx->lock);
+		for (i = 0; i < ABANDON_BATCH && left && room; i++) {
+			sqe = &ring->sqes[ring->sq_head & mask];
+			room = ring_put_cqe(ring, READ_ONCE(sqe->job.user_data),
+					    err);
+			if (!room)
+				break;
+			WRITE_ONCE(ring->sq_head, ring->sq_head + 1);
+			left--;
+		}
+		/* As in ring_claim(). */
+		smp_store_release(&ring->shared->sq_head, ring->sq_head);
+		ring_signal(ring);
+		spin_unlock_irq(&ctx->lock);
+	}
+	return left;
+}
+
+/**
+ * pindrop_ring_kill() - the end of a context: complete what is left in its ring
+ * @ctx: the context; it has left OPEN, so that nothing is claimed any more
+ *
+ * What is claimed counts for the context until it is completed, too. The thread
+ * is told to end, and not waited for.
+ *
+ * Context: process context; takes ctx::lock.
+ */
+void pindrop_ring_kill(struct pindrop_ctx *ctx)
+{
+	struct pindrop_ring *ring;
+	u32 left;
+
+	spin_lock_irq(&ctx->lock);
+	ring = ctx->ring;
+	if (ring)
+		WRITE_ONCE(ring->stop, true);
+	spin_unlock_irq(&ctx->lock);
+	if (!ring)
+		return;
+	left = ring_abandon(ctx, ring);
+	if (left) {
+		spin_lock_irq(&ctx->lock);
+		ring->overflow += left;
+		WRITE_ONCE(ring->shared->cq_overflow, ring->overflow);
+		WRITE_ONCE(ring->shared->cq_flags, PINDROP_CQ_OVERFLOW);
+		spin_unlock_irq(&ctx->lock);
+	}
+	wake_up_all(&ring->wait);
+	wake_up_all(&ctx->wait);
+}
+
+/* Completions that the program has not read. */
+static u32 ring_unread(struct pindrop_ring *ring)
+{
+	return min(READ_ONCE(ring->cq_tail) - READ_ONCE(ring->shared->cq_head),
+		   ring->cq_entries);
+}
+
+/**
+ * pindrop_ring_readable() - has the ring something for the program
+ * @ctx: the context
+ *
+ * Context: any.
+ * Return: true if poll() is to say so.
+ */
+bool pindrop_ring_readable(struct pindrop_ctx *ctx)
+{
+	/* Pairs with the release in pindrop_ring_commit(). */
+	struct pindrop_ring *ring = smp_load_acquire(&ctx->ring);
+
+	return ring && (ring_unread(ring) || !list_empty_careful(&ring->kept));
+}
+
+/* As many as are there, up to @max: their number, or why there were none. */
+static int enter_submit(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			u32 max)
+{
+	u32 done = 0;
+	int n = 0;
+
+	while (done < max) {
+		mutex_lock(&ring->consume);
+		n = pindrop_ring_consume(ctx, ring, max - done);
+		if (n == -EBUSY) {
+			/* What is over is in nobody's way. */
+			pindrop_reap(ctx);
+			n = pindrop_ring_consume(ctx, ring, max - done);
+		}
+		mutex_unlock(&ring->consume);
+		if (n <= 0)
+			break;
+		done += n;
+		cond_resched();
+	}
+	return done ?: n;
+}
+
+static bool enter_over(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+		       u32 count)
+{
+	return ring_unread(ring) >= count || pindrop_ctx_dead_errno(ctx);
+}
+
+static int enter_wait(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+		      u32 count, u64 timeout_ns)
+{
+	ktime_t left = KTIME_MAX;
+	int err = 0;
+
+	count = min(count, ring->cq_entries);
+	if (ring_unread(ring) >= count)
+		return 0;
+	if (timeout_ns < KTIME_MAX)
+		left = ktime_sub(timeout_ns, ktime_get());
+	if (!enter_over(ctx, ring, count))
+		err = left <= 0 ? -ETIME :
+		      wait_event_interruptible_hrtimeout(ctx->wait,
+							 enter_over(ctx, ring, count),
+							 left);
+	pindrop_reap(ctx);
+	if (ring_unread(ring) >= count)
+		return 0;
+	return err ?: pindrop_ctx_dead_errno(ctx);
+}
+
+/* What was kept; and on a dead context, what nobody consumes any more. */
+static void enter_flush(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	bool stalled;
+
+	if (READ_ONCE(ring->stop)) {
+		if (!ring_abandon(ctx, ring)) {
+			spin_lock_irq(&ctx->lock);
+			if (list_empty(&ring->kept))
+				WRITE_ONCE(ring->shared->cq_flags, 0);
+			spin_unlock_irq(&ctx->lock);
+		}
+		return;
+	}
+	spin_lock_irq(&ctx->lock);
+	ring_flush_locked(ctx, ring);
+	stalled = ring->stalled;
+	spin_unlock_irq(&ctx->lock);
+	if (stalled)
+		wake_up_all(&ring->wait);
+}
+
+static int enter_check(const struct pindrop_ring_enter *args)
+{
+	if (args->flags & ~(PINDROP_ENTER_GETEVENTS | PINDROP_ENTER_WAKEUP))
+		return -EOPNOTSUPP;
+	if (args->min_complete && !(args->flags & PINDROP_ENTER_GETEVENTS))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * pindrop_ring_enter() - RING_ENTER
+ * @ctx: the context
+ * @args: see the uapi header
+ *
+ * Context: a user process; sleeps, interruptibly; no lock held.
+ * Return: entries consumed, or an errno of the uapi header.
+ */
+int pindrop_ring_enter(struct pindrop_ctx *ctx,
+		       const struct pindrop_ring_enter *args)
+{
+	/* Pairs with the release in pindrop_ring_commit(). */
+	struct pindrop_ring *ring = smp_load_acquire(&ctx->ring);
+	int err, submitted = 0;
+
+	err = enter_check(args);
+	if (err)
+		return err;
+	err = pindrop_ctx_check_owner(ctx);
+	if (!ring || err == -EPERM)
+		return err ?: -ENOENT;
+	if (err) {
+		enter_flush(ctx, ring);
+		return err;
+	}
+	if (ring->threaded ? args->to_submit :
+			     args->flags & PINDROP_ENTER_WAKEUP)
+		return -EINVAL;
+	if (args->to_submit)
+		submitted = enter_submit(ctx, ring,
+					 min(args->to_submit, ring->entries));
+	if (submitted < 0)
+		return submitted;
+	if (args->flags & PINDROP_ENTER_WAKEUP) {
+		WRITE_ONCE(ring->kicked, true);
+		wake_up_all(&ring->wait);
+	}
+	if (args->flags & PINDROP_ENTER_GETEVENTS) {
+		if (!list_empty_careful(&ring->kept))
+			enter_flush(ctx, ring);
+		if (args->min_complete)
+			err = enter_wait(ctx, ring, args->min_complete,
+					 args->timeout_ns);
+	}
+	return submitted ?: err;
+}
+
+static void ring_vm_open(struct vm_area_struct *vma)
+{
+	struct pindrop_ring *ring = vma->vm_private_data;
+
+	kref_get(&ring->ref); /* this VMA's; ring_vm_close() drops it */
+}
+
+static void ring_vm_close(struct vm_area_struct *vma)
+{
+	pindrop_ring_put(vma->vm_private_data);
+}
+
+/* Only what the program has given up in between. No gate: it is ours. */
+static vm_fault_t ring_vm_fault(struct vm_fault *vmf)
+{
+	struct pindrop_ring *ring = vmf->vma->vm_private_data;
+	unsigned long index = vmf->pgoff - PINDROP_RING_PGOFF;
+
+	if (index >= ring->npages)
+		return VM_FAULT_SIGBUS;
+	vmf->page = ring->pages[index];
+	get_page(vmf->page); /* the page table's */
+	return 0;
+}
+
+static const struct vm_operations_struct ring_vm_ops = {
+	.open = ring_vm_open,
+	.close = ring_vm_close,
+	.fault = ring_vm_fault,
+};
+
+/* The owner; of a dead context, who only reads. */
+static int ring_mmap_check(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
+{
+	int err = pindrop_ctx_check_owner(ctx);
+
+	if (!err || err == -EPERM)
+		return err;
+	if (vma->vm_flags & VM_WRITE)
+		return err;
+	vm_flags_clear(vma, VM_MAYWRITE);
+	return 0;
+}
+
+/**
+ * pindrop_ring_mmap() - map a context's ring
+ * @ctx: the context
+ * @vma: the new area, at PINDROP_RING_PGOFF or behind; shared, not executable
+ *
+ * All of it is put in at once: nothing ever takes it out.
+ *
+ * Context: mmap_lock held for write.
+ * Return: 0 or -EINVAL, -EPERM, -EOWNERDEAD, -ENODEV, -ENOMEM.
+ */
+int pindrop_ring_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
+{
+	/* Pairs with the release in pindrop_ring_commit(). */
+	struct pindrop_ring *ring = smp_load_acquire(&ctx->ring);
+	unsigned long index = vma->vm_pgoff - PINDROP_RING_PGOFF;
+	unsigned long n = vma_pages(vma);
+	int err;
+
+	err = ring_mmap_check(ctx, vma);
+	if (err)
+		return err;
+	if (!ring || index >= ring->npages || n > ring->npages - index)
+		return -EINVAL;
+	vm_flags_clear(vma, VM_MAYEXEC);
+	vm_flags_set(vma,
+		     VM_MIXEDMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	err = vm_insert_pages(vma, vma->vm_start, ring->pages + index, &n);
+	if (err)
+		return err;
+	vma->vm_private_data = ring;
+	vma->vm_ops = &ring_vm_ops;
+	ring_vm_open(vma);
+	return 0;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The thread that consumes a ring. It belongs to itself: it holds its context,
+ * its ring and this module, ends when it is told to, and nobody waits for
+ * that.
+ */
+#include "pindrop.h"
+
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+/* Until memory is asked for again. */
+#define NOMEM_MS 10
+
+/* What a thread is started with; it frees it. */
+struct ring_job {
+	struct pindrop_ctx *ctx;
+	struct pindrop_ring *ring;
+};
+
+static bool thread_wanted(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	return READ_ONCE(ring->stop) || READ_ONCE(ring->kicked) ||
+	       pindrop_ring_ready(ctx, ring);
+}
+
+static void thread_set_stalled(struct pindrop_ctx *ctx,
+			       struct pindrop_ring *ring, bool stalled)
+{
+	spin_lock_irq(&ctx->lock);
+	ring->stalled = stalled;
+	spin_unlock_irq(&ctx->lock);
+}
+
+/* @err is why there was nothing to do. */
+static void thread_sleep(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			 int err)
+{
+	WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_WAKEUP);
+	/* From here on, who makes room wakes us: it does so under the lock. */
+	thread_set_stalled(ctx, ring, true);
+	/*
+	 * Pairs with the program's full barrier between its store of sq_tail
+	 * and its look at sq_flags: we see the entry, or it sees the flag.
+	 */
+	smp_mb();
+	if (err == -ENOMEM)
+		wait_event_idle_timeout(ring->wait, READ_ONCE(ring->stop),
+					msecs_to_jiffies(NOMEM_MS));
+	else
+		wait_event_idle(ring->wait, thread_wanted(ctx, ring));
+	thread_set_stalled(ctx, ring, false);
+	WRITE_ONCE(ring->kicked, false);
+	WRITE_ONCE(ring->shared->sq_flags, 0);
+}
+
+static void thread_serve(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	u64 begin = ktime_get_ns();
+	int n;
+
+	while (!READ_ONCE(ring->stop)) {
+		n = pindrop_ring_consume(ctx, ring, PINDROP_RING_BATCH);
+		cond_resched();
+		if (n > 0) {
+			begin = ktime_get_ns();
+		} else if (ktime_get_ns() - begin < ring->idle_ns) {
+			cpu_relax();
+		} else {
+			thread_sleep(ctx, ring, n);
+			begin = ktime_get_ns();
+		}
+	}
+}
+
+static int thread_run(void *data)
+{
+	struct ring_job *job = data;
+	struct pindrop_ring *ring = job->ring;
+	struct pindrop_ctx *ctx = job->ctx;
+
+	kfree(job);
+	thread_serve(ctx, ring);
+	/* For ever: RING_ENTER will say why. */
+	WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_WAKEUP);
+	atomic64_dec(&ring->user->threads);
+	pindrop_ring_put(ring);
+	pindrop_ctx_put(ctx);
+	module_put_and_kthread_exit(0);
+}
+
+/* Not started yet, and not known to anybody. */
+static struct task_struct *thread_new(struct pindrop_ctx *ctx,
+				      struct pindrop_ring *ring)
+{
+	struct task_struct *task;
+	struct ring_job *job;
+
+	job = kmalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
+	if (!job)
+		return ERR_PTR(-ENOMEM);
+	job->ctx = ctx;
+	job->ring = ring;
+	task = kthread_create(thread_run, job, "pindrop/%d",
+			      task_tgid_nr(current));
+	if (IS_ERR(task))
+		kfree(job);
+	return task;
+}
+
+/**
+ * pindrop_ring_thread_create() - make the thread of a ring
+ * @ctx: its context
+ * @ring: the ring
+ * @cpu: where it is to run; -1: anywhere
+ *
+ * It has to be started, if only to be told to stop: it holds references.
+ *
+ * Context: a user process; may sleep.
+ * Return: 0, or -EDQUOT, -ENOMEM, -EINTR (killed), -EINVAL (@cpu went offline;
+ * the thread is there).
+ */
+int pindrop_ring_thread_create(struct pindrop_ctx *ctx,
+			       struct pindrop_ring *ring, int cpu)
+{
+	struct task_struct *task;
+	int err;
+
+	err = pindrop_user_charge(&ctx->user->threads, 1, PINDROP_USER_THREADS);
+	if (err)
+		return err;
+	task = thread_new(ctx, ring);
+	if (IS_ERR(task)) {
+		atomic64_dec(&ctx->user->threads);
+		return PTR_ERR(task);
+	}
+	/* The thread's, all three; thread_run() drops them. */
+	kref_get(&ctx->ref);
+	kref_get(&ring->ref);
+	__module_get(THIS_MODULE);
+	ring->threaded = true;
+	ring->task = task;
+	return cpu < 0 ? 0 : set_cpus_allowed_ptr(task, cpumask_of(cpu));
+}
+
+/**
+ * pindrop_ring_thread_start() - let the thread run, if there is one
+ * @ring: the ring; its thread was not started before
+ *
+ * Context: any.
+ */
+void pindrop_ring_thread_start(struct pindrop_ring *ring)
+{
+	struct task_struct *task = ring->task;
+
+	/* From here on it may end at any time. */
+	ring->task = NULL;
+	if (task)
+		wake_up_process(task);
+}
