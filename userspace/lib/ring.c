@@ -65,7 +65,7 @@ PINDROP_EXPORT int pindrop_ring_setup(struct pindrop *dev,
 		return err;
 	}
 	new->dev = pindrop_ref(dev);
-	new->threaded = setup->flags & PINDROP_RING_THREAD;
+	new->threaded = setup->flags &PINDROP_RING_THREAD;
 	new->length = setup->out_length;
 	new->shared = data;
 	new->sqes = (void *)((char *)data + setup->out_sqes);
@@ -267,8 +267,9 @@ PINDROP_EXPORT int pindrop_ring_peek_cqe(struct pindrop_ring *ring,
 					 struct pindrop_cqe **cqe)
 {
 	*cqe = ring_next(ring);
-	if (!*cqe && __atomic_load_n(&ring->shared->cq_flags, __ATOMIC_RELAXED) &
-			     PINDROP_CQ_OVERFLOW) {
+	if (!*cqe &&
+	    __atomic_load_n(&ring->shared->cq_flags, __ATOMIC_RELAXED) &
+		    PINDROP_CQ_OVERFLOW) {
 		/* On a dead device it fails, and has done it all the same. */
 		ring_enter(ring, PINDROP_ENTER_GETEVENTS, 0, 0, PINDROP_NOW);
 		*cqe = ring_next(ring);
