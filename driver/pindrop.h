@@ -346,6 +346,7 @@ struct pindrop_queue {
  * @cq_tail: next completion to post
  * @cq_head: where the program was when it was last asked
  * @overflow: completions that had no room
+ * @left: entries of a dead context that had no room either
  * @kept: pindrop_job::kept, those that have none yet, with a reference
  */
 struct pindrop_ring {
@@ -377,6 +378,7 @@ struct pindrop_ring {
 	u32 cq_tail;
 	u32 cq_head;
 	u32 overflow;
+	u32 left;
 	struct list_head kept;
 };
 

@@ -296,8 +296,11 @@ static void ring_flush_locked(struct pindrop_ctx *ctx,
 		list_del(&job->kept);
 		pindrop_job_put(job);
 	}
-	WRITE_ONCE(ring->shared->cq_flags, 0);
+	WRITE_ONCE(ring->shared->cq_flags,
+		   ring->left ? PINDROP_CQ_OVERFLOW : 0);
 	ring_signal(ring);
+	if (ring->stalled)
+		wake_up_all(&ring->wait);
 }
 
 /**
@@ -442,9 +445,9 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 
 /*
  * Entries that nobody consumes any more, with the error of the context's end,
- * as far as there is room for it; returns how many are left.
+ * as far as there is room for it.
  */
-static u32 ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+static void ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 {
 	int err = pindrop_ctx_dead_errno(ctx);
 	u32 mask = ring->entries - 1;
@@ -457,8 +460,10 @@ static u32 ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 	ring_flush_locked(ctx, ring);
 	room = list_empty(&ring->kept);
 	spin_unlock_irq(&ctx->lock);
-	while (left && room) {
+	do {
 		spin_lock_irq(&ctx->lock);
+		/* Others may be at it; what is new is not ours. */
+		left = min(left, ring_filled_locked(ring));
 		for (i = 0; i < ABANDON_BATCH && left && room; i++) {
 			sqe = &ring->sqes[ring->sq_head & mask];
 			room = ring_put_cqe(ring, READ_ONCE(sqe->job.user_data),
@@ -470,10 +475,19 @@ static u32 ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 		}
 		/* As in ring_claim(). */
 		smp_store_release(&ring->shared->sq_head, ring->sq_head);
+		/* Counted once, when they are not posted for the first time. */
+		if (!room && left > ring->left)
+			WRITE_ONCE(ring->shared->cq_overflow,
+				   ring->overflow += left - ring->left);
+		if (!room || !left)
+			ring->left = left;
+		WRITE_ONCE(ring->shared->cq_flags,
+			   left || !list_empty(&ring->kept) ?
+				   PINDROP_CQ_OVERFLOW :
+				   0);
 		ring_signal(ring);
 		spin_unlock_irq(&ctx->lock);
-	}
-	return left;
+	} while (left && room);
 }
 
 /**
@@ -488,7 +502,6 @@ static u32 ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 void pindrop_ring_kill(struct pindrop_ctx *ctx)
 {
 	struct pindrop_ring *ring;
-	u32 left;
 
 	spin_lock_irq(&ctx->lock);
 	ring = ctx->ring;
@@ -497,14 +510,7 @@ void pindrop_ring_kill(struct pindrop_ctx *ctx)
 	spin_unlock_irq(&ctx->lock);
 	if (!ring)
 		return;
-	left = ring_abandon(ctx, ring);
-	if (left) {
-		spin_lock_irq(&ctx->lock);
-		ring->overflow += left;
-		WRITE_ONCE(ring->shared->cq_overflow, ring->overflow);
-		WRITE_ONCE(ring->shared->cq_flags, PINDROP_CQ_OVERFLOW);
-		spin_unlock_irq(&ctx->lock);
-	}
+	ring_abandon(ctx, ring);
 	wake_up_all(&ring->wait);
 	wake_up_all(&ctx->wait);
 }
@@ -586,23 +592,13 @@ static int enter_wait(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 /* What was kept; and on a dead context, what nobody consumes any more. */
 static void enter_flush(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 {
-	bool stalled;
-
 	if (READ_ONCE(ring->stop)) {
-		if (!ring_abandon(ctx, ring)) {
-			spin_lock_irq(&ctx->lock);
-			if (list_empty(&ring->kept))
-				WRITE_ONCE(ring->shared->cq_flags, 0);
-			spin_unlock_irq(&ctx->lock);
-		}
+		ring_abandon(ctx, ring);
 		return;
 	}
 	spin_lock_irq(&ctx->lock);
 	ring_flush_locked(ctx, ring);
-	stalled = ring->stalled;
 	spin_unlock_irq(&ctx->lock);
-	if (stalled)
-		wake_up_all(&ring->wait);
 }
 
 static int enter_check(const struct pindrop_ring_enter *args)
