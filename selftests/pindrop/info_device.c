@@ -31,7 +31,9 @@ TEST_F(info, has_the_first_verbs)
 	const __u64 first = 1 << PINDROP_VERB_INFO | 1 << PINDROP_VERB_ALLOC |
 			    1 << PINDROP_VERB_PIN | 1 << PINDROP_VERB_FREE |
 			    1 << PINDROP_VERB_SYNC | 1 << PINDROP_VERB_SUBMIT |
-			    1 << PINDROP_VERB_WAIT;
+			    1 << PINDROP_VERB_WAIT |
+			    1 << PINDROP_VERB_RING_SETUP |
+			    1 << PINDROP_VERB_RING_ENTER;
 	__u64 verbs = self->env.info.out_verbs;
 
 	EXPECT_EQ(first, verbs & first);
@@ -72,6 +74,8 @@ TEST_F(info, limits_are_usable)
 	EXPECT_LT(0, i->out_pin_align);
 	EXPECT_EQ(0, i->out_pin_align & (i->out_pin_align - 1));
 	EXPECT_GE(self->env.page, i->out_pin_align);
+	EXPECT_LE(i->out_max_queued, i->out_max_ring);
+	EXPECT_LE(i->out_max_ring, i->out_max_cq);
 }
 
 TEST_F(info, caps_and_iommu_are_known)
