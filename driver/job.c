@@ -300,6 +300,15 @@ static void job_refuse(struct pindrop_job *job, int err)
 	pindrop_job_put(job);
 }
 
+/* To be filled again. */
+static void job_empty(struct pindrop_job *job)
+{
+	pindrop_job_drop_bufs(job);
+	memset(&job->src, 0, sizeof(job->src));
+	memset(&job->dst, 0, sizeof(job->dst));
+	job->uses_devmem = false;
+}
+
 /* Leaves the list empty. */
 static void jobs_submit(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			struct list_head *jobs, unsigned int count)
@@ -335,11 +344,13 @@ static void jobs_submit(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
  *
  * Each is queued, or refused with a completion.
  *
- * Context: process context; no lock held but ring::consume.
+ * Context: the owner, or a thread of ours for him; no lock held.
+ * Return: how many; less than @count if the next one is for the owner to do,
+ * who did not call. That and what follows is as if it had not been given.
  */
-void pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
-			 struct pindrop_job **jobs,
-			 const struct pindrop_sqe *sqes, u32 count)
+u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			struct pindrop_job **jobs,
+			const struct pindrop_sqe *sqes, u32 count)
 {
 	unsigned int n = 0;
 	LIST_HEAD(list);
@@ -348,6 +359,10 @@ void pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 
 	for (i = 0; i < count; i++) {
 		err = job_fill(jobs[i], &sqes[i].job);
+		if (err == -EAGAIN) {
+			job_empty(jobs[i]);
+			break;
+		}
 		if (!err && (sqes[i].reserved[0] || sqes[i].reserved[1]))
 			err = -EINVAL;
 		if (err) {
@@ -372,6 +387,7 @@ void pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		}
 	}
 	jobs_submit(ctx, chan, &list, n);
+	return i;
 }
 
 static void count_result(struct pindrop_ctx *ctx, int result)

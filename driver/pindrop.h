@@ -25,7 +25,6 @@
  *
  * Lock order, outermost first:
  *   the parent's device lock > dev::chain;
- *   ring::consume > ctx::reaping;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
  *   > ctx::lock (irq) > wait queues; dev::bufs_lock, dev::lease_lock, the list
  *   of what is in quarantine and the handle table's own lock are leaves.
@@ -333,9 +332,8 @@ struct pindrop_queue {
  * @wait: where it sleeps
  * @stop: it is to end
  * @kicked: somebody wants it awake
- * @consume: held by who consumes, where there is no thread; it or the thread
- *	have the next two to themselves. Nothing else is taken inside but what a
- *	SUBMIT takes
+ * @busy: bit 0 is set by who consumes, and has the next two to himself: nobody
+ *	waits for him
  * @batch: entries, copied: what they are now is not looked at again
  * @jobs: one for each
  * @consumed: entries, in all; this and what follows under ctx::lock
@@ -343,6 +341,9 @@ struct pindrop_queue {
  * @sq_bad: sq_tail was out of range the last time
  * @dropped: how often it became so
  * @stalled: the thread sleeps, maybe with entries that there was no room for
+ * @back: first of @batch that the thread has given back to the owner, who alone
+ *	can make a job of it
+ * @nback: their number: nothing else is consumed until he has
  * @cq_tail: next completion to post
  * @cq_head: where the program was when it was last asked
  * @overflow: completions that had no room
@@ -367,7 +368,7 @@ struct pindrop_ring {
 	wait_queue_head_t wait;
 	bool stop;
 	bool kicked;
-	struct mutex consume;
+	unsigned long busy;
 	struct pindrop_sqe batch[PINDROP_RING_BATCH];
 	struct pindrop_job *jobs[PINDROP_RING_BATCH];
 	u64 consumed;
@@ -375,6 +376,8 @@ struct pindrop_ring {
 	bool sq_bad;
 	u32 dropped;
 	bool stalled;
+	u32 back;
+	u32 nback;
 	u32 cq_tail;
 	u32 cq_head;
 	u32 overflow;
@@ -715,9 +718,9 @@ void pindrop_job_drop_bufs(struct pindrop_job *job);
 
 u32 pindrop_jobs_alloc(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		       struct pindrop_job **jobs, u32 count);
-void pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
-			 struct pindrop_job **jobs,
-			 const struct pindrop_sqe *sqes, u32 count);
+u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			struct pindrop_job **jobs,
+			const struct pindrop_sqe *sqes, u32 count);
 
 /* ring.c: RING_SETUP, RING_ENTER and the shared memory */
 int pindrop_ring_setup(struct pindrop_ctx *ctx,

@@ -100,7 +100,6 @@ static struct pindrop_ring *ring_create(struct pindrop_ctx *ctx, u32 entries,
 	ring->npages =
 		PFN_UP(ring_cqes_at(ring) + cq_entries * sizeof(*ring->cqes));
 	init_waitqueue_head(&ring->wait);
-	mutex_init(&ring->consume);
 	INIT_LIST_HEAD(&ring->kept);
 	err = pindrop_user_charge(&user->bytes, ring->npages << PAGE_SHIFT,
 				  pindrop_user_max_bytes());
@@ -364,7 +363,8 @@ bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 {
 	u32 n = READ_ONCE(ring->shared->sq_tail) - READ_ONCE(ring->sq_head);
 
-	return n && n <= ring->entries && ring_room(ctx, ring);
+	return n && n <= ring->entries && ring_room(ctx, ring) &&
+	       !READ_ONCE(ring->nback);
 }
 
 /* Takes entries: a number, 0 if there are none, or why it may not. */
@@ -400,27 +400,61 @@ out:
 	return ret;
 }
 
-/**
- * pindrop_ring_consume() - make jobs of some entries
- * @ctx: the context
- * @ring: its ring
- * @max: entries at most, not 0
- *
- * Context: process context; by the thread, or with ring::consume held.
- * Return: entries consumed, up to PINDROP_RING_BATCH, 0 if there are none; or
- * -EBUSY (no room), -EINVAL (sq_tail is out of range), -ENOMEM, -EOWNERDEAD,
- * -ENODEV.
+/* Complete what was claimed, and comes too late. */
+static void ring_refuse_locked(struct pindrop_ctx *ctx,
+			       struct pindrop_ring *ring, u32 first, u32 count)
+{
+	int err = pindrop_ctx_dead_errno(ctx);
+	struct pindrop_job *job;
+
+	for (; count; count--, first++) {
+		job = ring->jobs[first];
+		job->user_data = ring->batch[first].job.user_data;
+		job->result = err;
+		pindrop_ring_post_locked(ctx, job);
+		pindrop_job_put(job);
+	}
+}
+
+/*
+ * Makes jobs of what was claimed, and lets somebody else consume. What the
+ * thread cannot do goes back to the owner, who is told, or completed if it is
+ * too late for that.
  */
-int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
-			 u32 max)
+static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+		      u32 first, u32 count)
+{
+	u32 done = pindrop_submit_each(ctx, ring->chan, ring->jobs + first,
+				       ring->batch + first, count);
+
+	first += done;
+	count -= done;
+	spin_lock_irq(&ctx->lock);
+	ctx->claims--;
+	if (count && pindrop_ctx_dead_errno(ctx)) {
+		ring_refuse_locked(ctx, ring, first, count);
+	} else if (count) {
+		ring->back = first;
+		WRITE_ONCE(ring->nback, count);
+		/* Only a thread gives back, and only it writes these. */
+		WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_ENTER);
+		ring_signal(ring);
+	}
+	spin_unlock_irq(&ctx->lock);
+	clear_bit_unlock(0, &ring->busy);
+	/* What ended meanwhile was left to us; and a dying context waits. */
+	pindrop_reap(ctx);
+}
+
+/* With ring::busy: as pindrop_ring_consume(), but makes no jobs yet. */
+static int ring_take(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+		     u32 max)
 {
 	u32 filled = READ_ONCE(ring->shared->sq_tail) -
 		     READ_ONCE(ring->sq_head);
 	u32 want, have, i;
 	int n;
 
-	if (!filled && list_empty_careful(&ring->kept))
-		return 0;
 	if (filled > ring->entries)
 		filled = 0;
 	/* The jobs first: what is claimed is not put back. */
@@ -432,14 +466,38 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	n = ring_claim(ctx, ring, have);
 	for (i = max(n, 0); i < have; i++)
 		pindrop_job_put(ring->jobs[i]);
-	if (n <= 0)
-		return n;
-	pindrop_submit_each(ctx, ring->chan, ring->jobs, ring->batch, n);
-	spin_lock_irq(&ctx->lock);
-	ctx->claims--;
-	spin_unlock_irq(&ctx->lock);
-	/* What ended meanwhile was left to us; and a dying context waits. */
-	pindrop_reap(ctx);
+	return n;
+}
+
+/**
+ * pindrop_ring_consume() - make jobs of some entries
+ * @ctx: the context
+ * @ring: its ring
+ * @max: entries at most, not 0
+ *
+ * Context: the owner, or the ring's thread; no lock held.
+ * Return: entries consumed, up to PINDROP_RING_BATCH, 0 if there are none; or
+ * -EBUSY (no room, or somebody else is at it), -EAGAIN (the owner has to enter
+ * first), -EINVAL (sq_tail is out of range), -ENOMEM, -EOWNERDEAD, -ENODEV.
+ */
+int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			 u32 max)
+{
+	int n;
+
+	/* The thread is the only one who finds it so, and who made it so. */
+	if (READ_ONCE(ring->nback))
+		return -EAGAIN;
+	if (READ_ONCE(ring->shared->sq_tail) == READ_ONCE(ring->sq_head) &&
+	    list_empty_careful(&ring->kept))
+		return 0;
+	if (test_and_set_bit_lock(0, &ring->busy))
+		return -EBUSY;
+	n = ring_take(ctx, ring, max);
+	if (n > 0)
+		ring_work(ctx, ring, 0, n);
+	else
+		clear_bit_unlock(0, &ring->busy);
 	return n;
 }
 
@@ -505,8 +563,11 @@ void pindrop_ring_kill(struct pindrop_ctx *ctx)
 
 	spin_lock_irq(&ctx->lock);
 	ring = ctx->ring;
-	if (ring)
+	if (ring) {
 		WRITE_ONCE(ring->stop, true);
+		ring_refuse_locked(ctx, ring, ring->back, ring->nback);
+		WRITE_ONCE(ring->nback, 0);
+	}
 	spin_unlock_irq(&ctx->lock);
 	if (!ring)
 		return;
@@ -534,7 +595,8 @@ bool pindrop_ring_readable(struct pindrop_ctx *ctx)
 	/* Pairs with the release in pindrop_ring_commit(). */
 	struct pindrop_ring *ring = smp_load_acquire(&ctx->ring);
 
-	return ring && (ring_unread(ring) || !list_empty_careful(&ring->kept));
+	return ring && (ring_unread(ring) || READ_ONCE(ring->nback) ||
+			!list_empty_careful(&ring->kept));
 }
 
 /* As many as are there, up to @max: their number, or why there were none. */
@@ -545,14 +607,12 @@ static int enter_submit(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	int n = 0;
 
 	while (done < max) {
-		mutex_lock(&ring->consume);
 		n = pindrop_ring_consume(ctx, ring, max - done);
 		if (n == -EBUSY) {
 			/* What is over is in nobody's way. */
 			pindrop_reap(ctx);
 			n = pindrop_ring_consume(ctx, ring, max - done);
 		}
-		mutex_unlock(&ring->consume);
 		if (n <= 0)
 			break;
 		done += n;
@@ -561,10 +621,32 @@ static int enter_submit(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	return done ?: n;
 }
 
+/* What the thread has given back; it is then woken to go on. */
+static void enter_back(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	u32 first, count;
+
+	if (!READ_ONCE(ring->nback) || test_and_set_bit_lock(0, &ring->busy))
+		return;
+	spin_lock_irq(&ctx->lock);
+	first = ring->back;
+	count = ring->nback;
+	WRITE_ONCE(ring->nback, 0);
+	ctx->claims += !!count;
+	spin_unlock_irq(&ctx->lock);
+	if (count)
+		ring_work(ctx, ring, first, count);
+	else
+		clear_bit_unlock(0, &ring->busy);
+	WRITE_ONCE(ring->kicked, true);
+	wake_up_all(&ring->wait);
+}
+
 static bool enter_over(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		       u32 count)
 {
-	return ring_unread(ring) >= count || pindrop_ctx_dead_errno(ctx);
+	return ring_unread(ring) >= count || READ_ONCE(ring->nback) ||
+	       pindrop_ctx_dead_errno(ctx);
 }
 
 static int enter_wait(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
@@ -574,19 +656,23 @@ static int enter_wait(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	int err = 0;
 
 	count = min(count, ring->cq_entries);
-	if (ring_unread(ring) >= count)
-		return 0;
-	if (timeout_ns < KTIME_MAX)
-		left = ktime_sub(timeout_ns, ktime_get());
-	if (!enter_over(ctx, ring, count))
-		err = left <= 0 ? -ETIME :
-		      wait_event_interruptible_hrtimeout(ctx->wait,
+	for (;;) {
+		enter_back(ctx, ring);
+		if (ring_unread(ring) >= count)
+			return 0;
+		if (!err)
+			err = pindrop_ctx_dead_errno(ctx);
+		if (err)
+			return err;
+		if (timeout_ns < KTIME_MAX)
+			left = ktime_sub(timeout_ns, ktime_get());
+		if (left <= 0)
+			return -ETIME;
+		err = wait_event_interruptible_hrtimeout(ctx->wait,
 							 enter_over(ctx, ring, count),
 							 left);
-	pindrop_reap(ctx);
-	if (ring_unread(ring) >= count)
-		return 0;
-	return err ?: pindrop_ctx_dead_errno(ctx);
+		pindrop_reap(ctx);
+	}
 }
 
 /* What was kept; and on a dead context, what nobody consumes any more. */
@@ -638,6 +724,7 @@ int pindrop_ring_enter(struct pindrop_ctx *ctx,
 	if (ring->threaded ? args->to_submit :
 			     args->flags & PINDROP_ENTER_WAKEUP)
 		return -EINVAL;
+	enter_back(ctx, ring);
 	if (args->to_submit)
 		submitted = enter_submit(ctx, ring,
 					 min(args->to_submit, ring->entries));

@@ -40,7 +40,11 @@ static void thread_set_stalled(struct pindrop_ctx *ctx,
 static void thread_sleep(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 			 int err)
 {
-	WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_WAKEUP);
+	u32 flags = PINDROP_SQ_NEED_WAKEUP;
+
+	if (err == -EAGAIN)
+		flags |= PINDROP_SQ_NEED_ENTER;
+	WRITE_ONCE(ring->shared->sq_flags, flags);
 	/* From here on, who makes room wakes us: it does so under the lock. */
 	thread_set_stalled(ctx, ring, true);
 	/*
@@ -68,7 +72,8 @@ static void thread_serve(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 		cond_resched();
 		if (n > 0) {
 			begin = ktime_get_ns();
-		} else if (ktime_get_ns() - begin < ring->idle_ns) {
+		} else if (n != -EAGAIN &&
+			   ktime_get_ns() - begin < ring->idle_ns) {
 			cpu_relax();
 		} else {
 			thread_sleep(ctx, ring, n);

@@ -482,9 +482,13 @@ struct pindrop_cqe {
  * enum pindrop_sq_flags - sq_flags of a ring
  * @PINDROP_SQ_NEED_WAKEUP: the thread sleeps, or has ended: RING_ENTER with
  *	PINDROP_ENTER_WAKEUP
+ * @PINDROP_SQ_NEED_ENTER: the next entry is one that only the owner can do, as
+ *	with a pin that has to be looked up again: RING_ENTER by him, whatever
+ *	its arguments. poll() and the eventfd tell of it, too
  */
 enum pindrop_sq_flags {
-	PINDROP_SQ_NEED_WAKEUP = 1 << 0
+	PINDROP_SQ_NEED_WAKEUP = 1 << 0,
+	PINDROP_SQ_NEED_ENTER = 1 << 1
 };
 
 /**
@@ -613,8 +617,9 @@ enum pindrop_enter_flags {
  * a context has at most INFO's out_max_queued unfinished jobs. If it is 0, an
  * error instead: EBUSY (to_submit, but there is no room for one), EINVAL
  * (sq_tail, too), ENOMEM, ETIME (time-out), EINTR (restarted where it can
- * be). Others, with nothing consumed: EOPNOTSUPP (flag), EPERM, EOWNERDEAD,
- * ENODEV, ENOENT (no ring).
+ * be). Threads that consume at the same time are in each other's way (EBUSY).
+ * Others, with nothing consumed: EOPNOTSUPP (flag), EPERM, EOWNERDEAD, ENODEV,
+ * ENOENT (no ring).
  */
 struct pindrop_ring_enter {
 	__u32 size;

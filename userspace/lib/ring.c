@@ -252,12 +252,22 @@ static struct pindrop_cqe *ring_next(struct pindrop_ring *ring)
 	return &ring->cqes[ring->cq_head & (ring->cq_entries - 1)];
 }
 
+/* Whether there is something that only a system call brings about. */
+static bool ring_asks(struct pindrop_ring *ring)
+{
+	return __atomic_load_n(&ring->shared->cq_flags, __ATOMIC_RELAXED) &
+		       PINDROP_CQ_OVERFLOW ||
+	       __atomic_load_n(&ring->shared->sq_flags, __ATOMIC_RELAXED) &
+		       PINDROP_SQ_NEED_ENTER;
+}
+
 /**
  * pindrop_ring_peek_cqe() - the next completion, if there is one
  * @ring: the ring
  * @cqe: the completion, until pindrop_ring_cqe_seen()
  *
- * No system call, unless completions are kept that had no room.
+ * No system call, unless completions are kept that had no room, or there is an
+ * entry that the driver's thread cannot do.
  *
  * Context: one thread at a time, which may be another than the one that
  * submits; does not block.
@@ -267,9 +277,7 @@ PINDROP_EXPORT int pindrop_ring_peek_cqe(struct pindrop_ring *ring,
 					 struct pindrop_cqe **cqe)
 {
 	*cqe = ring_next(ring);
-	if (!*cqe &&
-	    __atomic_load_n(&ring->shared->cq_flags, __ATOMIC_RELAXED) &
-		    PINDROP_CQ_OVERFLOW) {
+	if (!*cqe && ring_asks(ring)) {
 		/* On a dead device it fails, and has done it all the same. */
 		ring_enter(ring, PINDROP_ENTER_GETEVENTS, 0, 0, PINDROP_NOW);
 		*cqe = ring_next(ring);
