@@ -255,8 +255,8 @@ FIXTURE_VARIANT(ring)
 	__u32 flags;
 };
 
-FIXTURE_VARIANT_ADD(ring, entered){ .flags = 0 };
-FIXTURE_VARIANT_ADD(ring, threaded){ .flags = PINDROP_RING_THREAD };
+FIXTURE_VARIANT_ADD(ring, entered) { .flags = 0 };
+FIXTURE_VARIANT_ADD(ring, threaded) { .flags = PINDROP_RING_THREAD };
 
 FIXTURE_SETUP(ring)
 {
@@ -911,6 +911,121 @@ TEST_F(thread, is_woken_by_room)
 		ASSERT_EQ(got, cqe.user_data);
 		got++;
 	}
+}
+
+/* A page of shared memory that is pinned, and was not mapped in between. */
+static int suspect_pin(int fd, size_t page, unsigned char **at,
+		       struct pd_buf *buf)
+{
+	struct pindrop_pin pin = { .size = sizeof(pin), .length = page };
+	int err;
+
+	*at = mmap(NULL, page, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (*at == MAP_FAILED)
+		return -errno;
+	pd_fill(*at, page, 3);
+	pin.address = (unsigned long)*at;
+	err = pd_ioctl(fd, PINDROP_VERB_PIN, &pin);
+	if (err)
+		return err;
+	buf->handle = pin.out_handle;
+	return madvise(*at, page, MADV_DONTNEED) ? -errno : 0;
+}
+
+/* Only the owner can look it up: his turn, and then the thread's again. */
+TEST_F(thread, gives_back_what_is_the_owners)
+{
+	const size_t page = self->env.page;
+	struct pollfd p = { .fd = self->fd, .events = POLLIN };
+	struct pindrop_job_desc job;
+	struct pd_buf pinned = {}, dst;
+	struct pindrop_cqe cqe;
+	unsigned char *at;
+	__u64 i, begin = pd_now_ns();
+
+	MUST(THREAD(0, .idle_us = 1000000));
+	MUST(pd_create(self->fd, page, &dst));
+	MUST(suspect_pin(self->fd, page, &at, &pinned));
+	job = pd_nop(0);
+	ASSERT_TRUE(ring_fill(&self->ring, &job));
+	job = pd_copy(&pinned, 0, &dst, 0, 256);
+	job.user_data = 1;
+	ASSERT_TRUE(ring_fill(&self->ring, &job));
+	job = pd_nop(2);
+	ASSERT_TRUE(ring_fill(&self->ring, &job));
+	ring_publish(&self->ring);
+	ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
+	EXPECT_EQ(0, cqe.user_data);
+	while (!(RING_LOAD(self->ring.shared->sq_flags) &
+		 PINDROP_SQ_NEED_ENTER) && pd_ms_since(begin) < LONG_MS)
+		pd_sleep_ms(1);
+	EXPECT_FALSE(ring_await(&self->ring, &cqe, 20));
+	/* And what comes behind it waits, too. */
+	ASSERT_TRUE(ring_put_nop(&self->ring, 3));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	EXPECT_EQ(POLLIN, p.revents);
+	ASSERT_EQ(0, ring_enter(&self->ring, 0, 0, 0, 0));
+	for (i = 1; i < 4; i++) {
+		ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
+		EXPECT_EQ(i, cqe.user_data);
+		EXPECT_EQ(0, cqe.result);
+	}
+	EXPECT_EQ(-1, pd_wrong(dst.map, 256, 3));
+	EXPECT_EQ(0, self->ring.shared->sq_flags & PINDROP_SQ_NEED_ENTER);
+	munmap(at, page);
+	pd_unmap(&dst);
+}
+
+/* Asleep in the driver is as good. */
+TEST_F(thread, has_the_owner_do_it_who_waits)
+{
+	const size_t page = self->env.page;
+	struct pindrop_job_desc job;
+	struct pd_buf pinned = {}, dst;
+	struct pindrop_cqe cqe;
+	unsigned char *at;
+
+	MUST(THREAD(0, .idle_us = 1));
+	MUST(pd_create(self->fd, page, &dst));
+	MUST(suspect_pin(self->fd, page, &at, &pinned));
+	ASSERT_TRUE(ring_sleeps(&self->ring, LONG_MS));
+	job = pd_copy(&pinned, 0, &dst, 0, 256);
+	ASSERT_TRUE(ring_put(&self->ring, &job));
+	ASSERT_EQ(0, ring_enter(&self->ring, WAKEUP | GETEVENTS, 0, 1,
+				LONG_MS));
+	ASSERT_TRUE(ring_get(&self->ring, &cqe));
+	EXPECT_EQ(0, cqe.result);
+	EXPECT_EQ(-1, pd_wrong(dst.map, 256, 3));
+	munmap(at, page);
+	pd_unmap(&dst);
+}
+
+/* Nobody looks it up any more: it ends with its context. */
+TEST_F(thread, what_was_given_back_ends_with_the_context)
+{
+	const size_t page = self->env.page;
+	struct pindrop_job_desc job;
+	struct pd_buf pinned = {}, dst;
+	unsigned char *at;
+	__u64 begin = pd_now_ns();
+
+	MUST(THREAD(0, .idle_us = 1000000));
+	MUST(pd_create(self->fd, page, &dst));
+	MUST(suspect_pin(self->fd, page, &at, &pinned));
+	job = pd_copy(&pinned, 0, &dst, 0, 256);
+	ASSERT_TRUE(ring_put(&self->ring, &job));
+	while (!(RING_LOAD(self->ring.shared->sq_flags) &
+		 PINDROP_SQ_NEED_ENTER) && pd_ms_since(begin) < LONG_MS)
+		pd_sleep_ms(1);
+	pd_unmap(&dst);
+	munmap(at, page);
+	ring_close(&self->ring);
+	close(self->fd);
+	EXPECT_EQ(0, pd_grown(&self->env, PD_INFLIGHT));
+	EXPECT_EQ(0, pd_grown(&self->env, PD_PINNED));
+	EXPECT_TRUE(ring_thread_gone(getpid(), 2000));
+	self->fd = pd_open(&self->env);
 }
 
 /* Whether that CPU is the only one on which a thread may run. */

@@ -39,8 +39,8 @@ FIXTURE_VARIANT(end)
 	__u32 flags;
 };
 
-FIXTURE_VARIANT_ADD(end, entered){ .flags = 0 };
-FIXTURE_VARIANT_ADD(end, threaded){ .flags = PINDROP_RING_THREAD };
+FIXTURE_VARIANT_ADD(end, entered) { .flags = 0 };
+FIXTURE_VARIANT_ADD(end, threaded) { .flags = PINDROP_RING_THREAD };
 
 FIXTURE_SETUP(end)
 {
@@ -173,7 +173,7 @@ TEST_F(end, by_exit)
 /* The old memory ends, the process does not; it has a file without owner. */
 TEST_F(end, by_exec)
 {
-	char *argv[] = { "/proc/self/exe", NULL };
+	char *const argv[] = { "/proc/self/exe", NULL };
 	pid_t pid = HAVE_FILLED(setenv("PD_GONE", "1", 1);
 				execv(argv[0], argv));
 

@@ -26,8 +26,8 @@ FIXTURE_VARIANT(fuzz)
 	__u32 flags;
 };
 
-FIXTURE_VARIANT_ADD(fuzz, entered){ .flags = 0 };
-FIXTURE_VARIANT_ADD(fuzz, threaded){ .flags = PINDROP_RING_THREAD };
+FIXTURE_VARIANT_ADD(fuzz, entered) { .flags = 0 };
+FIXTURE_VARIANT_ADD(fuzz, threaded) { .flags = PINDROP_RING_THREAD };
 
 FIXTURE_SETUP(fuzz)
 {

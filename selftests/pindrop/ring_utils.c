@@ -169,7 +169,8 @@ int ring_flushed(struct ring *r, struct pindrop_cqe *cqe)
 
 	if (ring_get(r, cqe))
 		return 1;
-	if (!(RING_LOAD(r->shared->cq_flags) & PINDROP_CQ_OVERFLOW))
+	if (!(RING_LOAD(r->shared->cq_flags) & PINDROP_CQ_OVERFLOW) &&
+	    !(RING_LOAD(r->shared->sq_flags) & PINDROP_SQ_NEED_ENTER))
 		return 0;
 	n = ring_enter(r, PINDROP_ENTER_GETEVENTS, 0, 0, 0);
 	return ring_get(r, cqe) ? 1 : n;
