@@ -65,6 +65,20 @@ static inline int pindrop_pin_pages(unsigned long address, int n, bool write,
 }
 #endif
 
+/* Pins pages of a borrowed address space, if that needs no fault. */
+static inline long pindrop_pin_borrowed(struct mm_struct *mm,
+					unsigned long address, int n,
+					bool write, struct page **pages)
+{
+	unsigned int flags = FOLL_NOFAULT | (write ? FOLL_WRITE : 0);
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return pin_user_pages_remote(mm, address, n, flags, pages, NULL, NULL);
+#else
+	return pin_user_pages_remote(mm, address, n, flags, pages, NULL);
+#endif
+}
+
 /*
  * Huge entries: 6.12 is the first kernel here that asks the handler of an area
  * which is not a file system's. Where it does not, ALLOC_HUGE is refused.

@@ -541,9 +541,18 @@ static void pindrop_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "pindrop-ring-overflow:\t%u\n", overflow);
 }
 
+/* Called by living processes, too: a hint, which ends nothing. */
+static int pindrop_flush(struct file *file, fl_owner_t id)
+{
+	if (current->flags & PF_EXITING)
+		pindrop_ring_wake(file->private_data);
+	return 0;
+}
+
 const struct file_operations pindrop_fops = {
 	.owner = THIS_MODULE,
 	.open = pindrop_open,
+	.flush = pindrop_flush,
 	.release = pindrop_release,
 	.poll = pindrop_poll,
 	.mmap = pindrop_mmap,

@@ -70,6 +70,26 @@ static void job_destroy(struct pindrop_job *job)
 	pindrop_job_put(job);
 }
 
+/* One side of a copy that is an address in the owner's memory. */
+static int job_set_address(struct pindrop_job *job, struct pindrop_cursor *cur,
+			   u32 handle, u64 address, u64 length, bool write)
+{
+	unsigned int align = pindrop_pin_align(job->ctx->dev);
+	struct pindrop_buf *buf;
+	u64 end;
+
+	if (handle || address % align || length % align ||
+	    check_add_overflow(address, length, &end))
+		return -EINVAL;
+	buf = pindrop_ring_memory(job->ctx, address, length, write);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	pindrop_buf_seek(cur, buf, 0);
+	if (PINDROP_NO_JOBREF)
+		pindrop_buf_put(buf);
+	return 0;
+}
+
 /* One side of a copy: finds the memory, and holds it for the job. */
 static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 			u32 handle, u64 offset, u64 length, bool write)
@@ -106,6 +126,26 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 	return 0;
 }
 
+static int job_set_src(struct pindrop_job *job,
+		       const struct pindrop_job_desc *d)
+{
+	if (d->flags & PINDROP_SQE_SRC_ADDR)
+		return job_set_address(job, &job->src, d->src, d->src_offset,
+				       d->length, false);
+	return job_set_side(job, &job->src, d->src, d->src_offset, d->length,
+			    false);
+}
+
+static int job_set_dst(struct pindrop_job *job,
+		       const struct pindrop_job_desc *d)
+{
+	if (d->flags & PINDROP_SQE_DST_ADDR)
+		return job_set_address(job, &job->dst, d->dst, d->dst_offset,
+				       d->length, true);
+	return job_set_side(job, &job->dst, d->dst, d->dst_offset, d->length,
+			    true);
+}
+
 static int job_set_kind(struct pindrop_job *job, const struct pindrop_job_desc *d)
 {
 	u64 caps = job->ctx->dev->limits.caps;
@@ -128,27 +168,27 @@ static int job_set_kind(struct pindrop_job *job, const struct pindrop_job_desc *
 
 static int job_fill(struct pindrop_job *job, const struct pindrop_job_desc *d)
 {
+	const u32 addresses = PINDROP_SQE_SRC_ADDR | PINDROP_SQE_DST_ADDR;
 	u64 gap;
 	int err;
 
 	job->op = d->op;
 	job->user_data = d->user_data;
-	if (d->op > PINDROP_OP_COPY || d->flags)
+	if (d->op > PINDROP_OP_COPY ||
+	    (d->flags & ~(job->ring ? addresses : 0)))
 		return -EOPNOTSUPP;
 	if (d->op == PINDROP_OP_NOP)
-		return d->src || d->dst || d->src_offset || d->dst_offset ||
-		       d->length ? -EINVAL : 0;
+		return d->flags || d->src || d->dst || d->src_offset ||
+		       d->dst_offset || d->length ? -EINVAL : 0;
 	if (!d->length)
 		return -EINVAL;
 	job->length = d->length;
 	job->left = d->length;
 	err = job_set_kind(job, d);
 	if (!err)
-		err = job_set_side(job, &job->src, d->src, d->src_offset,
-				   d->length, false);
+		err = job_set_src(job, d);
 	if (!err)
-		err = job_set_side(job, &job->dst, d->dst, d->dst_offset,
-				   d->length, true);
+		err = job_set_dst(job, d);
 	if (err || d->src != d->dst)
 		return err;
 	gap = d->src_offset > d->dst_offset ? d->src_offset - d->dst_offset :

@@ -32,6 +32,8 @@
  * @mm: whose memory it is, and who is charged; grabbed, not in use
  * @notifier: tells of what happens to the range
  * @watched: @notifier is inserted
+ * @once: for one job, and so neither watched nor pinned for long
+ * @limit: pages that the mm may have pinned, if @once
  * @events: how often something happened that may have replaced a page
  * @checked: value of @events for which the pages were seen to be the same
  * @stale: they were not, for good
@@ -59,6 +61,8 @@ struct pindrop_pinned {
 	struct mm_struct *mm;
 	struct mmu_interval_notifier notifier;
 	bool watched;
+	bool once;
+	unsigned long limit;
 	atomic_t events;
 	int checked;
 	bool stale;
@@ -137,6 +141,8 @@ static int pin_charge(struct pindrop_pinned *pin)
 	u64 pages = atomic64_add_return(pin->npages, &pin->mm->pinned_vm);
 
 	pin->charged = true;
+	if (pin->once)
+		return pages <= pin->limit ? 0 : -ENOMEM;
 	return pages <= limit || capable(CAP_IPC_LOCK) ? 0 : -ENOMEM;
 }
 
@@ -154,6 +160,35 @@ static int pin_watch(struct pindrop_pinned *pin)
 	return 0;
 }
 
+/*
+ * For one job. The owner may fault; a thread of ours borrows the address space,
+ * takes what is there, and gives it back at once: never with mmput(), which
+ * could be the end of it in here, where it would wait for us.
+ */
+static long pin_now(struct pindrop_pinned *pin, unsigned long address, int n,
+		    struct page **pages)
+{
+	struct mm_struct *mm = pin->mm;
+	long got = 0;
+
+	if (current->mm == mm)
+		return pin_user_pages_fast(address, n,
+					   pin->written ? FOLL_WRITE : 0,
+					   pages);
+	if (!mmget_not_zero(mm))
+		return -EOWNERDEAD;
+	if (mmap_read_trylock(mm)) {
+		got = pindrop_pin_borrowed(mm, address, n, pin->written, pages);
+		mmap_read_unlock(mm);
+	}
+	mmput_async(mm);
+	if (got == n)
+		return n;
+	if (got > 0)
+		unpin_user_pages(pages, got);
+	return -EAGAIN;
+}
+
 /* Some of the next pages: their number, or -errno. */
 static long pin_some(struct pindrop_buf *buf, struct page **pages)
 {
@@ -165,11 +200,22 @@ static long pin_some(struct pindrop_buf *buf, struct page **pages)
 
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	n = pindrop_pin_pages(address, min_t(unsigned long, left, PIN_BATCH),
-			      pin->written, pages);
+	left = min_t(unsigned long, left, PIN_BATCH);
+	if (pin->once)
+		n = pin_now(pin, address, left, pages);
+	else
+		n = pindrop_pin_pages(address, left, pin->written, pages);
 	if (n > 0)
 		return n;
-	return n == -EINTR || n == -ENOMEM ? n : -EFAULT;
+	switch (n) {
+	case -EINTR:
+	case -ENOMEM:
+	case -EAGAIN:
+	case -EOWNERDEAD:
+		return n;
+	default:
+		return -EFAULT;
+	}
 }
 
 /*
@@ -318,7 +364,7 @@ static int pin_make(struct pindrop_buf *buf)
 
 	err = pin_charge(buf->pin);
 	/* First, so that nothing goes unseen. */
-	if (!err)
+	if (!err && !buf->pin->once)
 		err = pin_watch(buf->pin);
 	if (!err)
 		err = pin_pages(buf);
@@ -343,7 +389,8 @@ static void pin_forget(struct work_struct *work)
 	kfree(pin);
 }
 
-static struct pindrop_pinned *pinned_create(unsigned long address,
+static struct pindrop_pinned *pinned_create(struct mm_struct *mm,
+					    unsigned long address,
 					    unsigned long npages, bool write)
 {
 	struct pindrop_pinned *pin;
@@ -363,9 +410,43 @@ static struct pindrop_pinned *pinned_create(unsigned long address,
 	INIT_WORK(&pin->forget, pin_forget);
 	pin->address = address;
 	pin->npages = npages;
-	pin->mm = current->mm;
+	pin->mm = mm;
 	mmgrab(pin->mm); /* until the charge is taken back; pin_forget() */
 	return pin;
+}
+
+static struct pindrop_buf *pin_create(struct pindrop_ctx *ctx,
+				      struct mm_struct *mm, u64 address,
+				      u64 length, bool write,
+				      const unsigned long *limit)
+{
+	unsigned int first = offset_in_page(address);
+	u64 npages = PFN_UP(first + length);
+	struct pindrop_buf *buf;
+	int err;
+
+	if (npages > INT_MAX)
+		return ERR_PTR(-ENOMEM);
+	buf = pindrop_buf_create(ctx, length);
+	if (!buf)
+		return ERR_PTR(-ENOMEM);
+	buf->npages = npages;
+	buf->first = first;
+	/* What shares cache lines with others is synced by jobs, not by this. */
+	buf->attrs = DMA_ATTR_SKIP_CPU_SYNC;
+	if (!write)
+		buf->dir = DMA_TO_DEVICE;
+	buf->pin = pinned_create(mm, address, npages, write);
+	if (buf->pin && limit) {
+		buf->pin->once = true;
+		buf->pin->limit = *limit;
+	}
+	err = buf->pin ? pin_make(buf) : -ENOMEM;
+	if (err) {
+		pindrop_buf_put(buf);
+		return ERR_PTR(err);
+	}
+	return buf;
 }
 
 /**
@@ -383,31 +464,46 @@ static struct pindrop_pinned *pinned_create(unsigned long address,
 struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
 				       u64 length, bool write)
 {
-	unsigned int first = offset_in_page(address);
-	u64 npages = PFN_UP(first + length);
-	struct pindrop_buf *buf;
-	int err;
-
 	if (address + length > TASK_SIZE)
 		return ERR_PTR(-EFAULT);
-	if (npages > INT_MAX)
-		return ERR_PTR(-ENOMEM);
-	buf = pindrop_buf_create(ctx, length);
-	if (!buf)
-		return ERR_PTR(-ENOMEM);
-	buf->npages = npages;
-	buf->first = first;
-	/* What shares cache lines with others is synced by jobs, not by this. */
-	buf->attrs = DMA_ATTR_SKIP_CPU_SYNC;
-	if (!write)
-		buf->dir = DMA_TO_DEVICE;
-	buf->pin = pinned_create(address, npages, write);
-	err = buf->pin ? pin_make(buf) : -ENOMEM;
-	if (err) {
-		pindrop_buf_put(buf);
-		return ERR_PTR(err);
-	}
-	return buf;
+	return pin_create(ctx, current->mm, address, length, write, NULL);
+}
+
+/**
+ * pindrop_pin_once() - pin memory of a context's owner for one job
+ * @ctx: the context
+ * @address: where it begins
+ * @length: bytes, not 0; the end does not overflow
+ * @write: the device may write it
+ * @limit: pages that the owner may have pinned, this included
+ *
+ * It is not looked at again, and counts for as long as the job.
+ *
+ * Context: the owner, who may fault; or a thread of ours, which may not: it
+ * borrows the owner's address space for a moment in which it does not sleep.
+ * No lock held, not inside the gate.
+ * Return: what the job is to use, from its first byte on; or ERR_PTR(): as
+ * pindrop_pin_create(), and of a thread -EAGAIN (for the owner to do) and
+ * -EOWNERDEAD.
+ */
+struct pindrop_buf *pindrop_pin_once(struct pindrop_ctx *ctx, u64 address,
+				     u64 length, bool write,
+				     unsigned long limit)
+{
+	struct mm_struct *mm = ctx->owner->mn.mm;
+	struct pindrop_buf *buf;
+
+	if (address + length > TASK_SIZE_MAX)
+		return ERR_PTR(-EFAULT);
+	/* One moment is enough for so much. */
+	if (current->mm != mm &&
+	    PFN_UP(offset_in_page(address) + length) > PIN_BATCH)
+		return ERR_PTR(-EAGAIN);
+	buf = pin_create(ctx, mm, address, length, write, &limit);
+	if (IS_ERR(buf))
+		return buf;
+	trace_pindrop_pin(buf);
+	return pindrop_pin_use(ctx, buf, 0, length, write);
 }
 
 /* Dirty is what the device wrote, page by page, and no other. */
@@ -493,7 +589,10 @@ void pindrop_pin_free(struct pindrop_buf *buf)
 	if (pin->charged)
 		atomic64_sub(pin->npages, &pin->mm->pinned_vm);
 	/* Not here: it waits until nobody changes the mm's page tables. */
-	queue_work(pindrop_reap_wq, &pin->forget);
+	if (pin->watched)
+		queue_work(pindrop_reap_wq, &pin->forget);
+	else
+		pin_forget(&pin->forget);
 }
 
 /* The same pages as then? 0, or -ESTALE, -EINTR. */

@@ -71,6 +71,7 @@
 #define PINDROP_MAX_RING 32768 /* entries of a submission ring */
 #define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
 #define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
+#define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
 #define PINDROP_MAX_FAILED 1024 /* failures that WAIT can still report */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_WINDOW_PAGES 2
@@ -328,6 +329,7 @@ struct pindrop_queue {
  * @eventfd: to be signalled, or NULL; referenced
  * @task: the thread, until it is started; it ends by itself
  * @threaded: it has, or had, one
+ * @pin_limit: pages that the owner may have pinned, by what held at setup
  * @idle_ns: so long the thread looks for entries before it sleeps
  * @wait: where it sleeps
  * @stop: it is to end
@@ -364,6 +366,7 @@ struct pindrop_ring {
 	struct eventfd_ctx *eventfd;
 	struct task_struct *task;
 	bool threaded;
+	unsigned long pin_limit;
 	u64 idle_ns;
 	wait_queue_head_t wait;
 	bool stop;
@@ -698,6 +701,9 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 unsigned int pindrop_pin_align(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
 				       u64 length, bool write);
+struct pindrop_buf *pindrop_pin_once(struct pindrop_ctx *ctx, u64 address,
+				     u64 length, bool write,
+				     unsigned long limit);
 void pindrop_pin_free(struct pindrop_buf *buf);
 struct pindrop_buf *pindrop_pin_use(struct pindrop_ctx *ctx,
 				    struct pindrop_buf *buf, u64 offset,
@@ -732,6 +738,9 @@ int pindrop_ring_enter(struct pindrop_ctx *ctx,
 int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 			 u32 max);
 bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring);
+struct pindrop_buf *pindrop_ring_memory(struct pindrop_ctx *ctx, u64 address,
+					u64 length, bool write);
+void pindrop_ring_wake(struct pindrop_ctx *ctx);
 void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job);
 void pindrop_ring_kill(struct pindrop_ctx *ctx);
 bool pindrop_ring_readable(struct pindrop_ctx *ctx);

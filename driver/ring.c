@@ -18,8 +18,13 @@
 #include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/capability.h>
+#include <linux/kthread.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #define RING_MAX_IDLE_US USEC_PER_SEC
@@ -154,6 +159,9 @@ static int ring_equip(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	bool bound = args->flags & PINDROP_RING_CPU;
 	struct eventfd_ctx *eventfd;
 
+	ring->pin_limit = ULONG_MAX;
+	if (!capable(CAP_IPC_LOCK))
+		ring->pin_limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 	ring->chan = &ctx->dev->chans[args->channel];
 	ring->idle_ns = (args->idle_us ?: RING_DEFAULT_IDLE_US) * 1000ULL;
 	if (args->flags & PINDROP_RING_EVENTFD) {
@@ -364,7 +372,7 @@ bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 	u32 n = READ_ONCE(ring->shared->sq_tail) - READ_ONCE(ring->sq_head);
 
 	return n && n <= ring->entries && ring_room(ctx, ring) &&
-	       !READ_ONCE(ring->nback);
+	       !READ_ONCE(ring->nback) && !test_bit(0, &ring->busy);
 }
 
 /* Takes entries: a number, 0 if there are none, or why it may not. */
@@ -398,6 +406,89 @@ static int ring_claim(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 out:
 	spin_unlock_irq(&ctx->lock);
 	return ret;
+}
+
+/*
+ * Copies out of an address space that is borrowed for that long. No lock is
+ * held and no fault taken, so that nothing sleeps; mmput() might be the end of
+ * it, in here.
+ */
+static int copy_borrowed(struct mm_struct *mm, void *to, u64 address,
+			 size_t length)
+{
+	void __user *from = u64_to_user_ptr(address);
+	unsigned long left = length;
+
+	if (!mmget_not_zero(mm))
+		return -EOWNERDEAD;
+	kthread_use_mm(mm);
+	pagefault_disable();
+	if (access_ok(from, length))
+		left = __copy_from_user_inatomic(to, from, length);
+	pagefault_enable();
+	kthread_unuse_mm(mm);
+	mmput_async(mm);
+	return left ? -EAGAIN : 0;
+}
+
+/* A page of ours, with what the job is to read. */
+static struct pindrop_buf *ring_copy(struct pindrop_ctx *ctx, u64 address,
+				     u64 length)
+{
+	struct mm_struct *mm = ctx->owner->mn.mm;
+	struct pindrop_buf *buf;
+	int err = 0;
+	void *to;
+
+	buf = pindrop_buf_alloc(ctx, PAGE_SIZE, 0);
+	if (IS_ERR(buf))
+		return buf;
+	to = page_address(buf->pages[0]);
+	if (current->mm != mm)
+		err = copy_borrowed(mm, to, address, length);
+	else if (copy_from_user(to, u64_to_user_ptr(address), length))
+		err = -EFAULT;
+	if (err) {
+		pindrop_buf_put(buf);
+		return ERR_PTR(err);
+	}
+	return buf;
+}
+
+/**
+ * pindrop_ring_memory() - memory of the owner for one job of a ring
+ * @ctx: the context; has a ring
+ * @address: where it begins
+ * @length: bytes, not 0; the end does not overflow
+ * @write: the device is to write it
+ *
+ * Little that is only read is copied; all else is pinned.
+ *
+ * Context: as pindrop_pin_once().
+ * Return: as pindrop_pin_once().
+ */
+struct pindrop_buf *pindrop_ring_memory(struct pindrop_ctx *ctx, u64 address,
+					u64 length, bool write)
+{
+	if (!write && length <= PINDROP_COPY_MAX)
+		return ring_copy(ctx, address, length);
+	return pindrop_pin_once(ctx, address, length, write,
+				ctx->ring->pin_limit);
+}
+
+/**
+ * pindrop_ring_wake() - the owner's task ends: have the thread look around
+ * @ctx: the context
+ *
+ * Context: process context.
+ */
+void pindrop_ring_wake(struct pindrop_ctx *ctx)
+{
+	/* Pairs with the release in pindrop_ring_commit(). */
+	struct pindrop_ring *ring = smp_load_acquire(&ctx->ring);
+
+	if (ring && ring->threaded)
+		wake_up_all(&ring->wait);
 }
 
 /* Complete what was claimed, and comes too late. */

@@ -455,8 +455,25 @@ struct pindrop_wait {
  */
 
 /**
+ * enum pindrop_sqe_flags - a ring's flags in pindrop_job_desc's @flags
+ * @PINDROP_SQE_SRC_ADDR: @src_offset is an address in the owner's memory, and
+ *	@src is 0
+ * @PINDROP_SQE_DST_ADDR: @dst_offset is one, and @dst is 0
+ *
+ * The memory is the program's as it is when the entry is consumed: little of
+ * it is copied then, more is pinned for the job, and counts against the
+ * RLIMIT_MEMLOCK that held at RING_SETUP (-ENOMEM). Addresses and length are
+ * multiples of INFO's out_pin_align (-EINVAL). What would fault is not for the
+ * thread: PINDROP_SQ_NEED_ENTER. -EFAULT: there is no such memory.
+ */
+enum pindrop_sqe_flags {
+	PINDROP_SQE_SRC_ADDR = 1 << 0,
+	PINDROP_SQE_DST_ADDR = 1 << 1
+};
+
+/**
  * struct pindrop_sqe - submission entry: a job of 64 bytes
- * @job: what to do; as SUBMIT's
+ * @job: what to do; as SUBMIT's, and enum pindrop_sqe_flags
  * @reserved: must be 0 (-EINVAL)
  */
 struct pindrop_sqe {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -808,6 +809,177 @@ TEST_F(ring, words_of_the_kernel_are_not_read)
 	EXPECT_EQ(30, pd_grown(&self->env, PD_JOBS_DONE));
 }
 
+/* A job that names addresses on one side or on both. */
+static struct pindrop_job_desc by_address(const struct pd_buf *src,
+					  const void *from,
+					  const struct pd_buf *dst, void *to,
+					  size_t len)
+{
+	struct pindrop_job_desc job = { .op = PINDROP_OP_COPY, .length = len };
+
+	if (src) {
+		job.src = src->handle;
+	} else {
+		job.flags |= PINDROP_SQE_SRC_ADDR;
+		job.src_offset = (unsigned long)from;
+	}
+	if (dst) {
+		job.dst = dst->handle;
+	} else {
+		job.flags |= PINDROP_SQE_DST_ADDR;
+		job.dst_offset = (unsigned long)to;
+	}
+	return job;
+}
+
+static int do_one(struct ring *r, const struct pindrop_job_desc *job)
+{
+	struct pindrop_cqe cqe;
+	int n;
+
+	if (!ring_put(r, job))
+		return -1000;
+	n = ring_submit(r);
+	if (n < 0)
+		return n;
+	return ring_collect(r, &cqe, LONG_MS) ? cqe.result : -1001;
+}
+
+#define DO(...)             \
+	do_one(&self->ring, \
+	       (struct pindrop_job_desc[]) { by_address(__VA_ARGS__) })
+
+static void *memory(size_t len, int prot)
+{
+	void *at = mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/* Little is copied, more is pinned, not all of it begins with a page. */
+TEST_F(ring, of_plain_memory)
+{
+	const size_t page = self->env.page, big = 4 * page;
+	const size_t lengths[] = { 256, 2048, 2304, 2 * page };
+	unsigned char *from = memory(big, PROT_READ | PROT_WRITE);
+	unsigned char *to = memory(big, PROT_READ | PROT_WRITE);
+	size_t len, at = 256;
+	unsigned int i;
+
+	ASSERT_NE(NULL, from);
+	ASSERT_NE(NULL, to);
+	MUST(RING(.entries = 8));
+	for (i = 0; i < ARRAY_LEN(lengths); i++) {
+		len = lengths[i];
+		pd_fill(from + at, len, i);
+		memset(self->dst.map, 0, big);
+		EXPECT_EQ(0, DO(NULL, from + at, &self->dst, NULL, len));
+		EXPECT_EQ(-1, pd_wrong(self->dst.map, len, i));
+		EXPECT_EQ(-1, pd_nonzero(self->dst.map + len, big - len));
+		memset(to, 0, big);
+		EXPECT_EQ(0, DO(&self->src, NULL, NULL, to + at, len));
+		EXPECT_EQ(-1, pd_wrong(to + at, len, 1));
+		EXPECT_EQ(-1, pd_nonzero(to, at));
+		EXPECT_EQ(-1, pd_nonzero(to + at + len, big - at - len));
+		memset(to, 0, big);
+		EXPECT_EQ(0, DO(NULL, from + at, NULL, to + at, len));
+		EXPECT_EQ(-1, pd_wrong(to + at, len, i));
+	}
+	/* Nothing of it is held for longer than the job. */
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_PINNED, 0, 2000));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BUFFERS,
+				     self->env.before.v[PD_BUFFERS] + 2, 2000));
+	munmap(from, big);
+	munmap(to, big);
+}
+
+/* Memory that is not there yet is only a matter of who asks for it. */
+TEST_F(ring, of_memory_that_was_never_touched)
+{
+	const size_t len = 2 * self->env.page;
+	unsigned char *from = memory(len, PROT_READ | PROT_WRITE);
+	unsigned char *to = memory(len, PROT_READ | PROT_WRITE);
+
+	ASSERT_NE(NULL, from);
+	ASSERT_NE(NULL, to);
+	MUST(RING(.entries = 8));
+	memset(self->dst.map, 1, len);
+	EXPECT_EQ(0, DO(NULL, from, &self->dst, NULL, 256));
+	EXPECT_EQ(-1, pd_nonzero(self->dst.map, 256));
+	EXPECT_EQ(0, DO(&self->src, NULL, NULL, to, len));
+	EXPECT_EQ(-1, pd_wrong(to, len, 1));
+	munmap(from, len);
+	munmap(to, len);
+}
+
+TEST_F(ring, of_memory_that_is_not_to_be_had)
+{
+	const size_t page = self->env.page;
+	unsigned char *none = memory(2 * page, PROT_NONE);
+	unsigned char *only = memory(2 * page, PROT_READ);
+	unsigned char *good = memory(2 * page, PROT_READ | PROT_WRITE);
+	struct pindrop_job_desc job;
+
+	ASSERT_NE(NULL, none);
+	ASSERT_NE(NULL, only);
+	ASSERT_NE(NULL, good);
+	MUST(RING(.entries = 8));
+	FAILS(EFAULT, DO(NULL, none, &self->dst, NULL, 256));
+	FAILS(EFAULT, DO(NULL, none, &self->dst, NULL, page));
+	FAILS(EFAULT, DO(&self->src, NULL, NULL, none, 256));
+	FAILS(EFAULT, DO(&self->src, NULL, NULL, only, 256));
+	FAILS(EFAULT, DO(NULL, NULL, &self->dst, NULL, 256));
+	FAILS(EFAULT, DO(NULL, (void *)-8192L, &self->dst, NULL, 4096));
+	FAILS(EFAULT, DO(&self->src, NULL, NULL, (void *)-8192L, 4096));
+	FAILS(EINVAL, DO(NULL, (void *)-4096L, &self->dst, NULL, 8192));
+	/* The same memory on both sides. */
+	FAILS(EINVAL, DO(NULL, good, NULL, good + 64, 256));
+	/* A handle besides. */
+	job = by_address(NULL, good, &self->dst, NULL, 256);
+	job.src = self->src.handle;
+	FAILS(EINVAL, do_one(&self->ring, &job));
+	job = pd_nop(0);
+	job.flags = PINDROP_SQE_SRC_ADDR;
+	FAILS(EINVAL, do_one(&self->ring, &job));
+	EXPECT_EQ(0, DO(NULL, good, &self->dst, NULL, 256));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_PINNED, 0, 2000));
+	munmap(none, 2 * page);
+	munmap(only, 2 * page);
+	munmap(good, 2 * page);
+}
+
+/* An ordinary user, who may pin nothing: what is copied is none of that. */
+TEST_F(ring, of_memory_is_limited)
+{
+	const struct rlimit none = {};
+	const size_t page = self->env.page;
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		unsigned char *mem = memory(4 * page, PROT_READ | PROT_WRITE);
+		struct pindrop_job_desc job;
+		struct pd_buf dst;
+		struct ring r;
+		int fd = pd_open(&self->env);
+
+		CHILD(fd >= 0 && mem);
+		CHILD(!setrlimit(RLIMIT_MEMLOCK, &none));
+		CHILD(!setresuid(65534, 65534, 65534));
+		CHILD(!pd_create(fd, 4 * page, &dst));
+		CHILD(!ring_open(fd, 8, variant->flags, &r));
+		memset(mem, 1, 4 * page);
+		job = by_address(NULL, mem, &dst, NULL, 256);
+		CHILD(!do_one(&r, &job));
+		job = by_address(NULL, mem, &dst, NULL, 2 * page);
+		CHILD(do_one(&r, &job) == -ENOMEM);
+		job = by_address(&dst, NULL, NULL, mem, 256);
+		CHILD(do_one(&r, &job) == -ENOMEM);
+		_exit(0);
+	}
+	EXPECT_EQ(0, pd_join(pid));
+}
+
 /* With a thread, and idle times that matter. */
 FIXTURE(thread)
 {
@@ -1026,6 +1198,35 @@ TEST_F(thread, what_was_given_back_ends_with_the_context)
 	EXPECT_EQ(0, pd_grown(&self->env, PD_PINNED));
 	EXPECT_TRUE(ring_thread_gone(getpid(), 2000));
 	self->fd = pd_open(&self->env);
+}
+
+/* What is there the thread takes by itself. */
+TEST_F(thread, borrows_memory)
+{
+	const size_t page = self->env.page, len = 4 * page;
+	unsigned char *mem = memory(2 * len, PROT_READ | PROT_WRITE);
+	struct pindrop_job_desc job;
+	struct pindrop_cqe cqe;
+	__u64 begin;
+	int i;
+
+	ASSERT_NE(NULL, mem);
+	pd_fill(mem, len, 6);
+	memset(mem + len, 0, len);
+	MUST(THREAD(0, .idle_us = 1000000));
+	for (i = 0; i < 2; i++) {
+		job = by_address(NULL, mem, NULL, mem + len,
+				 i ? 2 * page : 256);
+		ASSERT_TRUE(ring_put(&self->ring, &job));
+		/* Another may hold the address space's lock for a moment. */
+		begin = pd_now_ns();
+		while (!ring_get(&self->ring, &cqe) &&
+		       pd_ms_since(begin) < LONG_MS)
+			EXPECT_EQ(0, RING_LOAD(self->ring.shared->sq_flags));
+		EXPECT_EQ(0, cqe.result);
+		EXPECT_EQ(-1, pd_wrong(mem + len, job.length, 6));
+	}
+	munmap(mem, 2 * len);
 }
 
 /* Whether that CPU is the only one on which a thread may run. */

@@ -251,6 +251,60 @@ TEST_F(end, by_close)
 	EXPECT_EQ(0, pd_join(pid));
 }
 
+/*
+ * While the thread has its memory in hand. If that was the last reference, the
+ * rest of the end is after waitpid(), and still soon.
+ */
+TEST_F(end, with_memory_borrowed)
+{
+	const size_t page = self->w.env.page;
+	long long pins = pd_vmstat_pins();
+	unsigned int seed = 3;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		pd_post(&self->w.shared->flag, 0);
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			unsigned char *mem =
+				mmap(NULL, 8 * page, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+				     -1, 0);
+			struct pindrop_job_desc job = {
+				.op = PINDROP_OP_COPY,
+				.flags = RING_ADDRESSES,
+				.src_offset = (unsigned long)mem,
+				.dst_offset = (unsigned long)mem + 4 * page,
+			};
+			struct pindrop_cqe cqe;
+			struct ring r;
+
+			CHILD(!ring_open(pd_open(&self->w.env), 16,
+					 variant->flags, &r));
+			for (;;) {
+				job.length = job.length == 256 ? 2 * page : 256;
+				ring_put(&r, &job);
+				ring_submit(&r);
+				while (ring_flushed(&r, &cqe) == 1)
+					CHILD(!cqe.result);
+				pd_post(&self->w.shared->flag, 1);
+			}
+		}
+		ASSERT_TRUE(pd_await(&self->w.shared->flag, 1));
+		usleep(rand_r(&seed) % 20000);
+		kill(pid, SIGKILL);
+		EXPECT_EQ(-SIGKILL, pd_join(pid));
+		EXPECT_TRUE(pd_count_becomes(&self->w.env, PD_PINNED, 0, 1500));
+		EXPECT_TRUE(
+			pd_count_becomes(&self->w.env, PD_INFLIGHT, 0, 1500));
+		EXPECT_TRUE(ring_thread_gone(pid, THREAD_MS));
+	}
+	EXPECT_EQ(pins, pd_vmstat_pins());
+	EXPECT_EQ(0, pd_count(&self->w.env, PD_QUARANTINED));
+}
+
 static sigjmp_buf after_fault;
 
 static void on_fault(int sig)

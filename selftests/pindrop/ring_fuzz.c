@@ -66,7 +66,7 @@ static void scribble_entry(struct pindrop_sqe *sqe, unsigned int *seed,
 		job->op = rand_r(seed) % 4;
 		break;
 	case 1:
-		job->flags = rand_r(seed) % 8 ? 0 : rand_r(seed);
+		job->flags = rand_r(seed) % 8 ? rand_r(seed) % 4 : rand_r(seed);
 		break;
 	case 2:
 		job->src = rand_r(seed) % 3 ? buf->handle : rand_r(seed) % 4;

@@ -176,6 +176,19 @@ int ring_flushed(struct ring *r, struct pindrop_cqe *cqe)
 	return ring_get(r, cqe) ? 1 : n;
 }
 
+/* The next one; enters the driver if that asks for it. */
+bool ring_collect(struct ring *r, struct pindrop_cqe *cqe, long ms)
+{
+	__u64 start = pd_now_ns();
+
+	while (ring_flushed(r, cqe) != 1) {
+		if (pd_ms_since(start) > ms)
+			return false;
+		usleep(50);
+	}
+	return true;
+}
+
 bool ring_sleeps(struct ring *r, long ms)
 {
 	__u64 start = pd_now_ns();

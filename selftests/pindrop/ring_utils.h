@@ -8,6 +8,8 @@
 
 #include "pindrop_utils.h"
 
+#define RING_ADDRESSES (PINDROP_SQE_SRC_ADDR | PINDROP_SQE_DST_ADDR)
+
 /* @tail and @head are the test's own; what others see is in @shared. */
 struct ring {
 	int fd;
@@ -40,6 +42,7 @@ int ring_submit(struct ring *r);
 bool ring_get(struct ring *r, struct pindrop_cqe *cqe);
 bool ring_await(struct ring *r, struct pindrop_cqe *cqe, long ms);
 int ring_flushed(struct ring *r, struct pindrop_cqe *cqe);
+bool ring_collect(struct ring *r, struct pindrop_cqe *cqe, long ms);
 bool ring_sleeps(struct ring *r, long ms);
 pid_t ring_thread(pid_t owner);
 bool ring_thread_gone(pid_t owner, long ms);

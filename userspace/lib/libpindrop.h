@@ -127,6 +127,8 @@ void pindrop_ring_prep_copy(struct pindrop_sqe *sqe,
 			    const struct pindrop_buf *dst, uint64_t dst_offset,
 			    const struct pindrop_buf *src, uint64_t src_offset,
 			    uint64_t length);
+void pindrop_ring_prep_memory(struct pindrop_sqe *sqe, void *dst,
+			      const void *src, uint64_t length);
 int pindrop_ring_submit(struct pindrop_ring *ring);
 int pindrop_ring_submit_and_wait(struct pindrop_ring *ring, uint32_t count);
 int pindrop_ring_peek_cqe(struct pindrop_ring *ring, struct pindrop_cqe **cqe);

@@ -157,6 +157,29 @@ PINDROP_EXPORT void pindrop_ring_prep_copy(struct pindrop_sqe *sqe,
 	pindrop_job_copy(&sqe->job, dst, dst_offset, src, src_offset, length);
 }
 
+/**
+ * pindrop_ring_prep_memory() - let an entry be a copy in the caller's memory
+ * @sqe: from pindrop_ring_get_sqe(); its job.user_data is 0 and may be set
+ *	afterwards
+ * @dst: where to write to
+ * @src: where to read from
+ * @length: bytes
+ *
+ * No buffers: any memory of the program, which has to be there until the
+ * completion is. Addresses and @length are multiples of INFO's out_pin_align.
+ *
+ * Context: the thread that got @sqe; no system call.
+ */
+PINDROP_EXPORT void pindrop_ring_prep_memory(struct pindrop_sqe *sqe, void *dst,
+					     const void *src, uint64_t length)
+{
+	sqe->job.op = PINDROP_OP_COPY;
+	sqe->job.flags = PINDROP_SQE_SRC_ADDR | PINDROP_SQE_DST_ADDR;
+	sqe->job.src_offset = (uintptr_t)src;
+	sqe->job.dst_offset = (uintptr_t)dst;
+	sqe->job.length = length;
+}
+
 /* What was got becomes visible; returns how many. */
 static uint32_t ring_publish(struct pindrop_ring *ring)
 {
