@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What user space maps: the status window at offset 0, buffers at the offsets
- * that ALLOC gave, and rings, which ring.c has. Page table entries are put in by the fault handlers only,
- * behind the gate: what mmap() itself puts in can survive a zap that runs at
- * the same time. open and close count, and do nothing else.
+ * that ALLOC gave, and rings, which ring.c has. Of buffers, page table entries
+ * are put in by the fault handlers only, behind the gate: what mmap() itself
+ * puts in can survive a zap that runs at the same time. open and close count,
+ * and do nothing else.
  */
 #include "pindrop.h"
 

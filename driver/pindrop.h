@@ -606,27 +606,27 @@ enum pindrop_job_state {
  */
 struct pindrop_job {
 	struct kref ref;
+	enum pindrop_job_state state;
 	struct pindrop_ctx *ctx;
 	struct pindrop_chan *chan;
-	enum pindrop_job_state state;
 	u32 op;
 	bool zero;
 	bool ring;
 	bool uses_devmem;
+	bool passed;
 	enum pindrop_piece_kind kind;
+	unsigned int pieces;
 	struct pindrop_cursor src;
 	struct pindrop_cursor dst;
 	u64 length;
 	u64 left;
-	unsigned int pieces;
 	int error;
+	int result;
 	u64 ticket;
 	u64 user_data;
 	struct list_head node;
 	struct list_head order;
 	struct list_head kept;
-	bool passed;
-	int result;
 };
 
 /* device.c: a device's life, the gate, sysfs */

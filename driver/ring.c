@@ -662,7 +662,8 @@ void pindrop_ring_kill(struct pindrop_ctx *ctx)
 	spin_unlock_irq(&ctx->lock);
 	if (!ring)
 		return;
-	ring_abandon(ctx, ring);
+	if (!PINDROP_BROKEN(ring))
+		ring_abandon(ctx, ring);
 	wake_up_all(&ring->wait);
 	wake_up_all(&ctx->wait);
 }
