@@ -485,7 +485,8 @@ static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
  * @ctx: whose
  * @jobs: pindrop_job::node, in order; taken over if queued. A clearing job may
  *	come first, and is left on the list if it is not needed
- * @count: jobs without the clearing one
+ * @count: jobs without the clearing one. Who queues those of a ring reaps right
+ *	after
  * @first: ticket of the first
  * @last: ticket of the last
  *
@@ -497,6 +498,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count,
 			u64 *first, u64 *last)
 {
+	bool reaps = list_last_entry(jobs, struct pindrop_job, node)->ring;
 	struct pindrop_job *job, *next;
 	bool clear = false;
 	int err;
@@ -527,10 +529,16 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			chan_enqueue(chan, ctx, job);
 	*last = ctx->last_ticket;
 	WRITE_ONCE(ctx->status->page->submitted, ctx->last_ticket);
+	ctx->quiet = reaps;
 out:
 	spin_unlock(&ctx->lock);
 	if (!err)
 		pindrop_chan_pump_locked(chan);
+	if (!err && reaps) {
+		spin_lock(&ctx->lock);
+		ctx->quiet = false;
+		spin_unlock(&ctx->lock);
+	}
 	spin_unlock_irq(&chan->lock);
 	return err;
 }

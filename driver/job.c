@@ -337,6 +337,7 @@ static void job_refuse(struct pindrop_job *job, int err)
 	spin_lock_irq(&ctx->lock);
 	pindrop_ring_post_locked(ctx, job);
 	spin_unlock_irq(&ctx->lock);
+	wake_up_all(&ctx->wait);
 	pindrop_job_put(job);
 }
 
@@ -364,6 +365,8 @@ static void jobs_submit(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 					  &last);
 		pindrop_exit(ctx->dev, idx);
 	}
+	if (!err)
+		pindrop_reap(ctx); /* what was over at once: see ctx::quiet */
 	list_for_each_entry_safe(job, next, jobs, node) {
 		if (job->zero) {
 			job_destroy(job);
@@ -376,7 +379,7 @@ static void jobs_submit(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 
 /**
  * pindrop_submit_each() - queue a ring's jobs, each for itself
- * @ctx: the context; the caller keeps its claims up, and reaps afterwards
+ * @ctx: the context; the caller keeps its claims up
  * @chan: the channel
  * @jobs: from pindrop_jobs_alloc(); taken over
  * @sqes: what they are to do; the kernel's own copy
@@ -522,12 +525,12 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	}
 	list_add_tail(&job->node, &ctx->done);
 	/* The work's, if it was not queued; the job's own covers us here. */
-	if (!ctx->claims) {
+	if (!ctx->quiet) {
 		kref_get(&ctx->ref);
 		if (!queue_work(pindrop_reap_wq, &ctx->reap))
 			pindrop_ctx_put(ctx);
+		wake_up_all(&ctx->wait);
 	}
-	wake_up_all(&ctx->wait);
 	spin_unlock(&ctx->lock);
 }
 

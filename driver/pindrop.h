@@ -423,7 +423,9 @@ struct pindrop_ring {
  * @reported: highest ticket that a WAIT has reported
  * @plain: highest of @ticket's that was not a ring's
  * @claims: consumers that have taken entries from the ring and not made jobs
- *	of all of them yet; they reap after that
+ *	of all of them yet
+ * @quiet: somebody queues jobs, and will reap as soon as that is done, which
+ *	takes no time: no need to have others do it, or to wake anybody before
  * @live: jobs that are not retired
  * @lost: those of them that are LOST
  * @dropped: handles are dropped
@@ -462,6 +464,7 @@ struct pindrop_ctx {
 	u64 reported;
 	u64 plain;
 	unsigned int claims;
+	bool quiet;
 	unsigned int live;
 	unsigned int lost;
 	bool dropped;

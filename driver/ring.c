@@ -517,12 +517,14 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 {
 	u32 done = pindrop_submit_each(ctx, ring->chan, ring->jobs + first,
 				       ring->batch + first, count);
+	bool dead;
 
 	first += done;
 	count -= done;
 	spin_lock_irq(&ctx->lock);
 	ctx->claims--;
-	if (count && pindrop_ctx_dead_errno(ctx)) {
+	dead = pindrop_ctx_dead_errno(ctx);
+	if (count && dead) {
 		ring_refuse_locked(ctx, ring, first, count);
 	} else if (count) {
 		ring->back = first;
@@ -533,8 +535,11 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	}
 	spin_unlock_irq(&ctx->lock);
 	clear_bit_unlock(0, &ring->busy);
-	/* What ended meanwhile was left to us; and a dying context waits. */
-	pindrop_reap(ctx);
+	/* A dying context waits for its claims. */
+	if (dead)
+		pindrop_reap(ctx);
+	else if (count)
+		wake_up_all(&ctx->wait);
 }
 
 /* With ring::busy: as pindrop_ring_consume(), but makes no jobs yet. */
