@@ -30,19 +30,25 @@ void pindrop_job_put(struct pindrop_job *job)
 	kref_put(&job->ref, job_free);
 }
 
+/* All else in it is 0. */
+static void job_init(struct pindrop_job *job, struct pindrop_ctx *ctx,
+		     struct pindrop_chan *chan)
+{
+	kref_init(&job->ref); /* the channel's, until it is retired */
+	job->ctx = ctx;
+	job->chan = chan;
+	INIT_LIST_HEAD(&job->node);
+	INIT_LIST_HEAD(&job->order);
+}
+
 static struct pindrop_job *job_create(struct pindrop_ctx *ctx,
 				      struct pindrop_chan *chan)
 {
 	struct pindrop_job *job;
 
 	job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
-	if (!job)
-		return NULL;
-	kref_init(&job->ref); /* the channel's, until it is retired */
-	job->ctx = ctx;
-	job->chan = chan;
-	INIT_LIST_HEAD(&job->node);
-	INIT_LIST_HEAD(&job->order);
+	if (job)
+		job_init(job, ctx, chan);
 	return job;
 }
 
@@ -316,10 +322,16 @@ int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args)
 u32 pindrop_jobs_alloc(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		       struct pindrop_job **jobs, u32 count)
 {
+	u32 spare = pindrop_ring_reuse(ctx, jobs, count);
 	u32 i;
 
 	for (i = 0; i < count; i++) {
-		jobs[i] = job_create(ctx, chan);
+		if (i < spare) {
+			memset(jobs[i], 0, sizeof(*jobs[i]));
+			job_init(jobs[i], ctx, chan);
+		} else {
+			jobs[i] = job_create(ctx, chan);
+		}
 		if (!jobs[i])
 			break;
 		jobs[i]->ring = true;

@@ -351,6 +351,9 @@ struct pindrop_queue {
  * @overflow: completions that had no room
  * @left: entries of a dead context that had no room either
  * @kept: pindrop_job::kept, those that have none yet, with a reference
+ * @spare: pindrop_job::node, jobs that are retired, to be used again; each with
+ *	its last reference
+ * @nspare: length of @spare
  */
 struct pindrop_ring {
 	struct kref ref;
@@ -386,6 +389,8 @@ struct pindrop_ring {
 	u32 overflow;
 	u32 left;
 	struct list_head kept;
+	struct list_head spare;
+	unsigned int nspare;
 };
 
 /**
@@ -740,6 +745,9 @@ int pindrop_ring_enter(struct pindrop_ctx *ctx,
 		       const struct pindrop_ring_enter *args);
 int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 			 u32 max);
+void pindrop_ring_stash_locked(struct pindrop_ctx *ctx, struct list_head *jobs);
+u32 pindrop_ring_reuse(struct pindrop_ctx *ctx, struct pindrop_job **jobs,
+		       u32 count);
 bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring);
 struct pindrop_buf *pindrop_ring_memory(struct pindrop_ctx *ctx, u64 address,
 					u64 length, bool write);

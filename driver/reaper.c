@@ -19,7 +19,6 @@ static void job_retire(struct pindrop_job *job)
 	atomic64_dec(&dev->stats.inflight);
 	if (!job->zero) /* the user did not ask for that one */
 		atomic64_dec(&ctx->user->jobs);
-	pindrop_job_put(job);
 	pindrop_ctx_put(ctx);
 }
 
@@ -37,6 +36,7 @@ void pindrop_reap(struct pindrop_ctx *ctx)
 	struct pindrop_ring *stalled = NULL;
 	struct pindrop_job *job, *next;
 	unsigned int count = 0;
+	LIST_HEAD(spare);
 	LIST_HEAD(done);
 
 	mutex_lock(&ctx->reaping);
@@ -45,10 +45,16 @@ void pindrop_reap(struct pindrop_ctx *ctx)
 	spin_unlock_irq(&ctx->lock);
 	list_for_each_entry_safe(job, next, &done, node) {
 		job_retire(job);
+		/* Nobody else can get at it: its ring may have it again. */
+		if (job->ring && kref_read(&job->ref) == 1)
+			list_move(&job->node, &spare);
+		else
+			pindrop_job_put(job);
 		count++;
 	}
 	spin_lock_irq(&ctx->lock);
 	ctx->live -= count;
+	pindrop_ring_stash_locked(ctx, &spare);
 	if (ctx->ring && ctx->ring->stalled &&
 	    pindrop_ring_ready(ctx, ctx->ring))
 		stalled = ctx->ring;
@@ -57,6 +63,8 @@ void pindrop_reap(struct pindrop_ctx *ctx)
 	if (stalled)
 		wake_up_all(&stalled->wait);
 	mutex_unlock(&ctx->reaping);
+	list_for_each_entry_safe(job, next, &spare, node)
+		pindrop_job_put(job);
 	wake_up_all(&ctx->wait);
 }
 

@@ -40,6 +40,8 @@ static void ring_free(struct kref *ref)
 
 	list_for_each_entry_safe(job, next, &ring->kept, kept)
 		pindrop_job_put(job);
+	list_for_each_entry_safe(job, next, &ring->spare, node)
+		pindrop_job_put(job);
 	if (ring->eventfd)
 		eventfd_ctx_put(ring->eventfd);
 	vunmap(ring->shared);
@@ -106,6 +108,7 @@ static struct pindrop_ring *ring_create(struct pindrop_ctx *ctx, u32 entries,
 		PFN_UP(ring_cqes_at(ring) + cq_entries * sizeof(*ring->cqes));
 	init_waitqueue_head(&ring->wait);
 	INIT_LIST_HEAD(&ring->kept);
+	INIT_LIST_HEAD(&ring->spare);
 	err = pindrop_user_charge(&user->bytes, ring->npages << PAGE_SHIFT,
 				  pindrop_user_max_bytes());
 	if (err) {
@@ -350,6 +353,52 @@ static u32 ring_filled_locked(struct pindrop_ring *ring)
 	return 0;
 }
 
+/**
+ * pindrop_ring_stash_locked() - keep jobs that are retired for the next ones
+ * @ctx: the context; without a ring nothing is kept
+ * @jobs: pindrop_job::node, nobody else has them; what stays here is too many
+ *
+ * Making and freeing one takes longer than all else that a NOP needs.
+ *
+ * Context: ctx::lock held.
+ */
+void pindrop_ring_stash_locked(struct pindrop_ctx *ctx, struct list_head *jobs)
+{
+	struct pindrop_ring *ring = ctx->ring;
+
+	lockdep_assert_held(&ctx->lock);
+	while (ring && !list_empty(jobs) && ring->nspare < PINDROP_RING_BATCH) {
+		list_move(jobs->next, &ring->spare);
+		ring->nspare++;
+	}
+}
+
+/**
+ * pindrop_ring_reuse() - take jobs that were kept
+ * @ctx: the context; has a ring
+ * @jobs: where they go, as they were left
+ * @count: how many are wanted
+ *
+ * Context: process context; takes ctx::lock.
+ * Return: how many there are.
+ */
+u32 pindrop_ring_reuse(struct pindrop_ctx *ctx, struct pindrop_job **jobs,
+		       u32 count)
+{
+	struct pindrop_ring *ring = ctx->ring;
+	u32 i;
+
+	spin_lock_irq(&ctx->lock);
+	for (i = 0; i < count && ring->nspare; i++) {
+		jobs[i] = list_first_entry(&ring->spare, struct pindrop_job,
+					   node);
+		list_del(&jobs[i]->node);
+		ring->nspare--;
+	}
+	spin_unlock_irq(&ctx->lock);
+	return i;
+}
+
 static u32 ring_room(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 {
 	unsigned int live = READ_ONCE(ctx->live);
@@ -556,7 +605,7 @@ static int ring_take(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	/* The jobs first: what is claimed is not put back. */
 	want = min3(filled, ring_room(ctx, ring),
 		    min_t(u32, max, PINDROP_RING_BATCH));
-	have = pindrop_jobs_alloc(ctx, ring->chan, ring->jobs, want);
+	have = want ? pindrop_jobs_alloc(ctx, ring->chan, ring->jobs, want) : 0;
 	if (want && !have)
 		return -ENOMEM;
 	n = ring_claim(ctx, ring, have);
