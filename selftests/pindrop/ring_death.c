@@ -263,7 +263,7 @@ TEST_F(end, with_memory_borrowed)
 	pid_t pid;
 	int i;
 
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 12; i++) {
 		pd_post(&self->w.shared->flag, 0);
 		pid = fork();
 		ASSERT_LE(0, pid);
