@@ -503,8 +503,8 @@ struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes)
 	buf->dev = dev;
 	get_device(&dev->dev);
 	buf->user = ctx->user;
-	kref_get(
-		&buf->user->ref); /* the buffer's: it may outlive the context */
+	/* The buffer's: it may outlive the context. */
+	kref_get(&buf->user->ref);
 	buf->id = atomic64_inc_return(&dev->ids);
 	buf->ctx_id = ctx->id;
 	buf->bytes = bytes;

@@ -678,8 +678,7 @@ static unsigned int part_walk(struct pindrop_buf *part, struct scatterlist *to)
 	struct scatterlist *sg;
 	phys_addr_t at;
 
-	for_each_sg(part->pin->list, sg, part->pin->entries, i)
-	{
+	for_each_sg(part->pin->list, sg, part->pin->entries, i) {
 		if (!left)
 			break;
 		if (skip >= sg->length) {

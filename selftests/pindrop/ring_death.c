@@ -297,8 +297,8 @@ TEST_F(end, with_memory_borrowed)
 		kill(pid, SIGKILL);
 		EXPECT_EQ(-SIGKILL, pd_join(pid));
 		EXPECT_TRUE(pd_count_becomes(&self->w.env, PD_PINNED, 0, 1500));
-		EXPECT_TRUE(
-			pd_count_becomes(&self->w.env, PD_INFLIGHT, 0, 1500));
+		EXPECT_TRUE(pd_count_becomes(&self->w.env, PD_INFLIGHT, 0,
+					     1500));
 		EXPECT_TRUE(ring_thread_gone(pid, THREAD_MS));
 	}
 	EXPECT_EQ(pins, pd_vmstat_pins());
