@@ -595,7 +595,7 @@ void pindrop_pin_free(struct pindrop_buf *buf)
 		pin_forget(&pin->forget);
 }
 
-/* The same pages as then? 0, or -ESTALE, -EINTR. */
+/* The same pages as then? 0 or -ESTALE. */
 static int pin_compare_some(struct page **found, unsigned long n,
 			    struct sg_page_iter *iter)
 {
@@ -633,7 +633,9 @@ static int pin_compare(struct pindrop_pinned *pin)
 		n = get_user_pages_fast(address,
 					min_t(unsigned long, left, PIN_BATCH),
 					FOLL_FORCE, found);
-		if (n <= 0)
+		if (n == -ENOMEM)
+			err = n; /* that says nothing of the pages */
+		else if (n <= 0)
 			err = fatal_signal_pending(current) ? -EINTR : -ESTALE;
 		else
 			err = pin_compare_some(found, n, &iter);
