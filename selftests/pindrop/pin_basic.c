@@ -675,10 +675,10 @@ TEST_F(pin, is_freed_under_its_job)
 	EXPECT_EQ(1, pd_count(&self->w.env, PD_INFLIGHT));
 	EXPECT_EQ(4, pd_grown(&self->w.env, PD_PINNED));
 	EXPECT_EQ(4, pd_vmstat_pins() - self->w.in_system);
-	FAILS(ENOENT, pin_out(&self->w, &p, 0, PIN_COPY));
 	EXPECT_EQ(0, pd_result(self->w.fd, sub.out_last));
 	EXPECT_EQ(-1, pd_wrong(self->m.mem, 2 * self->page, 1));
 	EXPECT_PINNED(&self->w, 0);
+	FAILS(ENOENT, pin_out(&self->w, &p, 0, PIN_COPY));
 }
 
 /* In KiB, of what its handles name. */

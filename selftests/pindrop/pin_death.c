@@ -641,17 +641,23 @@ FIXTURE_VARIANT(large)
 FIXTURE_VARIANT_ADD(large, small_pages) { .advice = MADV_NOHUGEPAGE };
 FIXTURE_VARIANT_ADD(large, huge_pages) { .advice = MADV_HUGEPAGE };
 
-/* What a machine of 1 GiB has to spare; less where there is less. */
+/*
+ * What a machine of 1 GiB has to spare; less where there is less, or where the
+ * device has no more bus addresses.
+ */
 FIXTURE_SETUP(large)
 {
 	struct sysinfo info;
+	__u64 reach;
 
 	DEATH_SETUP(&self->w);
 	/* So much memory takes its time to go back, too. */
 	self->w.bound_ms = DEATH_BOUND_MS;
 	ASSERT_EQ(0, sysinfo(&info));
+	reach = 1ULL << (self->w.env.info.out_dma_bits - 2);
 	self->len = LARGE;
-	while (self->len > info.freeram / 2 * info.mem_unit)
+	while (self->len > info.freeram / 2 * info.mem_unit ||
+	       self->len > reach)
 		self->len /= 2;
 }
 

@@ -30,7 +30,7 @@
 #define KSM "/sys/kernel/mm/ksm"
 #define SPLIT "/sys/kernel/debug/split_huge_pages"
 /* For a thread of the kernel's to come round. */
-#define ROUNDS_MS 8000
+#define ROUNDS_MS 20000
 
 /*
  * PAGES pages are pinned, with more of the same kind on both sides: twice, to

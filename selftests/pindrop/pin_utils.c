@@ -157,11 +157,12 @@ int pin_hugetlb(struct pin_mem *m, size_t len)
 	m->pool = pool;
 	if (pool < 0)
 		return -ENODATA;
-	snprintf(text, sizeof(text), "%zu", pool + len / PIN_HUGE);
+	/* Twice as many: a child of the owner has pages of its own. */
+	snprintf(text, sizeof(text), "%zu", pool + 2 * len / PIN_HUGE);
 	if (pd_write_file(POOL, text))
 		return -ENODATA;
 	/* What is not there is taken from who needs it less. */
-	if (number_in(POOL, "") < (long)(pool + len / PIN_HUGE)) {
+	if (number_in(POOL, "") < (long)(pool + 2 * len / PIN_HUGE)) {
 		pd_write_file("/proc/sys/vm/compact_memory", "1");
 		pd_write_file(POOL, text);
 	}
