@@ -316,10 +316,15 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	spin_lock(&dev->bufs_lock);
 	list_del(&buf->node);
 	spin_unlock(&dev->bufs_lock);
-	if (!buf->cpu)
+	/*
+	 * With its mapping, where what the device may write is part of that: a
+	 * bounce buffer would be somebody else's at once.
+	 */
+	if ((buf->cpu || (buf->of && READ_ONCE(dev->gone))) &&
+	    pindrop_quarantine_has(buf))
+		buf->kept = true;
+	else if (!buf->cpu)
 		dma_unmap_sgtable(dev->parent, &buf->sgt, buf->dir, buf->attrs);
-	else if (pindrop_quarantine_has(buf))
-		buf->kept = true; /* with its mapping: there is no other way */
 	else
 		dma_free_coherent(dev->parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
@@ -333,12 +338,16 @@ static void buf_free_kept(struct pindrop_buf *buf)
 {
 	struct device *parent = buf->dev->parent;
 
-	if (parent->driver)
+	if (!parent->driver)
+		dev_warn(
+			parent,
+			"%llu bytes of coherent or bounce memory are lost: the device went as it hung\n",
+			buf->bytes);
+	else if (buf->cpu)
 		dma_free_coherent(parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
 	else
-		dev_warn(parent, "%llu bytes of coherent memory are lost: the device went as it hung\n",
-			 buf->bytes);
+		dma_unmap_sgtable(parent, &buf->sgt, buf->dir, buf->attrs);
 }
 
 static void buf_free_pages(struct pindrop_buf *buf)
@@ -346,8 +355,6 @@ static void buf_free_pages(struct pindrop_buf *buf)
 	struct pindrop_dev *dev = buf->dev;
 	unsigned long i;
 
-	if (buf->kept)
-		buf_free_kept(buf);
 	trace_pindrop_buf_free(buf, buf->bytes);
 	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT))
 		for (i = 0; i < buf->npages && buf->pages[i]; i++)
@@ -368,6 +375,8 @@ static void buf_free(struct kref *ref)
 	struct pindrop_dev *dev = buf->dev;
 
 	pindrop_buf_unmap(buf);
+	if (buf->kept)
+		buf_free_kept(buf);
 	if (buf->pin)
 		pindrop_pin_free(buf);
 	else
@@ -511,6 +520,21 @@ struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes)
 	buf->dir = DMA_BIDIRECTIONAL;
 	INIT_LIST_HEAD(&buf->node);
 	return buf;
+}
+
+/**
+ * pindrop_buf_abort() - give an object up that was never anything
+ * @buf: from pindrop_buf_create()
+ *
+ * Context: process context.
+ */
+void pindrop_buf_abort(struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = buf->dev;
+
+	pindrop_user_put(buf->user);
+	kfree(buf);
+	put_device(&dev->dev);
 }
 
 /**
@@ -738,7 +762,9 @@ void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes)
 {
 	cur->offset += bytes;
 	cur->at += bytes;
-	while (cur->at >= sg_dma_len(cur->sg) && !sg_is_last(cur->sg)) {
+	/* What an IOMMU merged leaves empty entries behind: the end is at 0. */
+	while (cur->at && cur->at >= sg_dma_len(cur->sg) &&
+	       !sg_is_last(cur->sg)) {
 		cur->at -= sg_dma_len(cur->sg);
 		cur->sg = sg_next(cur->sg);
 	}

@@ -36,24 +36,52 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #define eventfd_signal(ctx) eventfd_signal(ctx, 1)
 #endif
 
+/* Whether dirty is a flag of the page, and no business of a file system's. */
+static inline bool pindrop_may_dirty(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	if (PageHuge(page))
+		return true;
+#endif
+	return folio_test_anon(folio) || folio_test_swapbacked(folio) ||
+	       folio_test_hugetlb(folio) || !folio->mapping;
+}
+
 /*
- * Pins pages of the caller for long. Before 6.2 what is pinned for reading only
- * was left to others by the program's next write to it, unless it was pinned
- * as if for writing; where that is not allowed it is shared memory, and is not.
+ * Pins pages of the caller for long. Newer kernels refuse pages of a file
+ * system that keeps track of what is dirty for writing: it would not be told.
+ * Before 6.2 what is pinned for reading only was left to others by the
+ * program's next write to it, unless it was pinned as if for writing; where
+ * that is not allowed it is shared memory, and is not.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 static inline int pindrop_pin_pages(unsigned long address, int n, bool write,
 				    struct page **pages)
 {
-	unsigned int flags = FOLL_LONGTERM | FOLL_WRITE;
-	int got;
+	int got, i;
 
-	if (!write)
-		flags |= FOLL_FORCE;
-	got = pin_user_pages_fast(address, n, flags, pages);
-	if (write || got != -EFAULT)
-		return got;
-	return pin_user_pages_fast(address, n, FOLL_LONGTERM, pages);
+	if (!write) {
+		/* Forced, it would not see that it may not be read. */
+		got = pin_user_pages_fast(address, n, FOLL_LONGTERM, pages);
+		if (got <= 0)
+			return got;
+		unpin_user_pages(pages, got);
+	}
+	got = pin_user_pages_fast(address, n,
+				  FOLL_LONGTERM | FOLL_WRITE |
+					  (write ? 0 : FOLL_FORCE),
+				  pages);
+	if (!write && got == -EFAULT)
+		return pin_user_pages_fast(address, n, FOLL_LONGTERM, pages);
+	for (i = 0; write && i < got; i++) {
+		if (pindrop_may_dirty(pages[i]))
+			continue;
+		unpin_user_pages(pages, got);
+		return -EFAULT;
+	}
+	return got;
 }
 #else
 static inline int pindrop_pin_pages(unsigned long address, int n, bool write,

@@ -407,6 +407,9 @@ static int __init pindrop_init(void)
 					  WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
 	if (!pindrop_reap_wq)
 		goto err_iova;
+	pindrop_forget_wq = alloc_workqueue("pindrop_forget", WQ_UNBOUND, 0);
+	if (!pindrop_forget_wq)
+		goto err_reap;
 	err = class_register(&pindrop_class);
 	if (err)
 		goto err_wq;
@@ -418,6 +421,8 @@ static int __init pindrop_init(void)
 err_class:
 	class_unregister(&pindrop_class);
 err_wq:
+	destroy_workqueue(pindrop_forget_wq);
+err_reap:
 	destroy_workqueue(pindrop_reap_wq);
 err_iova:
 	iova_cache_put();
@@ -429,6 +434,8 @@ static void __exit pindrop_exit_module(void)
 	/* A hook may still be on its way, and queue the last contexts' work. */
 	mmu_notifier_synchronize();
 	destroy_workqueue(pindrop_reap_wq);
+	destroy_workqueue(
+		pindrop_forget_wq); /* the other one's works fill it */
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
 	mmu_notifier_synchronize();
 	rcu_barrier();

@@ -143,8 +143,8 @@ static int verb_pin(struct pindrop_ctx *ctx, union pindrop_args *args)
 
 	if (p->flags & ~PINDROP_PIN_WRITE)
 		return -EOPNOTSUPP;
-	if (p->out_handle || p->reserved || !p->length || p->address % align ||
-	    p->length % align ||
+	if (p->out_handle || p->reserved || !p->length ||
+	    !IS_ALIGNED(p->address | p->length, align) ||
 	    check_add_overflow(p->address, p->length, &end))
 		return -EINVAL;
 	err = pindrop_ctx_bind(ctx);

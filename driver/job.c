@@ -231,6 +231,10 @@ static int jobs_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 	int err;
 
 	for (i = 0; i < count; i++) {
+		/* A pin takes its time, if it has to be looked up. */
+		cond_resched();
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		job = job_create(ctx, chan);
 		if (!job)
 			return -ENOMEM;

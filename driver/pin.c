@@ -19,8 +19,12 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
+#include <linux/uaccess.h>
 
 #include "trace.h"
+
+/* Its works wait for other processors, and must not keep others from theirs. */
+struct workqueue_struct *pindrop_forget_wq;
 
 /* Page pointers that fit in a page: so many are pinned in one go. */
 #define PIN_BATCH (PAGE_SIZE / sizeof(struct page *))
@@ -39,6 +43,7 @@
  * @stale: they were not, for good
  * @address: where the range begins
  * @npages: pages it touches
+ * @write: the device may write it
  * @charged: they are in the mm's pinned_vm
  * @have: pages pinned so far
  * @bytes: the part of the range that is in them
@@ -68,6 +73,7 @@ struct pindrop_pinned {
 	bool stale;
 	unsigned long address;
 	unsigned long npages;
+	bool write;
 	bool charged;
 	unsigned long have;
 	u64 bytes;
@@ -157,6 +163,11 @@ static int pin_watch(struct pindrop_pinned *pin)
 	if (err)
 		return err == -EINTR ? -ERESTARTSYS : err;
 	pin->watched = true;
+	/*
+	 * While others change the page tables insertion is put off, and what
+	 * goes on is not told: no page is looked up before that is over.
+	 */
+	mmu_interval_read_begin(&pin->notifier);
 	return 0;
 }
 
@@ -173,12 +184,11 @@ static long pin_now(struct pindrop_pinned *pin, unsigned long address, int n,
 
 	if (current->mm == mm)
 		return pin_user_pages_fast(address, n,
-					   pin->written ? FOLL_WRITE : 0,
-					   pages);
+					   pin->write ? FOLL_WRITE : 0, pages);
 	if (!mmget_not_zero(mm))
 		return -EOWNERDEAD;
 	if (mmap_read_trylock(mm)) {
-		got = pindrop_pin_borrowed(mm, address, n, pin->written, pages);
+		got = pindrop_pin_borrowed(mm, address, n, pin->write, pages);
 		mmap_read_unlock(mm);
 	}
 	mmput_async(mm);
@@ -187,6 +197,21 @@ static long pin_now(struct pindrop_pinned *pin, unsigned long address, int n,
 	if (got > 0)
 		unpin_user_pages(pages, got);
 	return -EAGAIN;
+}
+
+/* What pinning for long refuses, and for one job does not. */
+static int pin_refuse_files(struct pindrop_pinned *pin, struct page **pages,
+			    int n)
+{
+	int i;
+
+	for (i = 0; pin->write && i < n; i++) {
+		if (pindrop_may_dirty(pages[i]))
+			continue;
+		unpin_user_pages(pages, n);
+		return -EFAULT;
+	}
+	return n;
 }
 
 /* Some of the next pages: their number, or -errno. */
@@ -202,9 +227,10 @@ static long pin_some(struct pindrop_buf *buf, struct page **pages)
 		return -EINTR;
 	left = min_t(unsigned long, left, PIN_BATCH);
 	if (pin->once)
-		n = pin_now(pin, address, left, pages);
+		n = pin_refuse_files(pin, pages,
+				     pin_now(pin, address, left, pages));
 	else
-		n = pindrop_pin_pages(address, left, pin->written, pages);
+		n = pindrop_pin_pages(address, left, pin->write, pages);
 	if (n > 0)
 		return n;
 	switch (n) {
@@ -251,15 +277,20 @@ static struct scatterlist *pin_next_entry(struct pindrop_pinned *pin)
 	return chunk;
 }
 
+/* Elsewhere neighbours in the array of all pages need not be so in memory. */
+static bool pin_is_flat(void)
+{
+	return IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) ||
+	       IS_ENABLED(CONFIG_FLATMEM);
+}
+
 /* Pages that follow each other, from the first to where they do not. */
 static unsigned long pin_run(struct page **pages, unsigned long n)
 {
 	struct page *next = *pages;
 	unsigned long i;
 
-	/* Elsewhere what is next to each other in here need not be in memory. */
-	if (!IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) &&
-	    !IS_ENABLED(CONFIG_FLATMEM))
+	if (!pin_is_flat())
 		return 1;
 	for (i = 0; i < n && pages[i] == next; i++)
 		next++;
@@ -294,16 +325,16 @@ static long pin_add(struct pindrop_buf *buf, struct page *page,
 	}
 	pin->bytes += len;
 	pin->have += run;
-	pin->follow = page + run;
+	pin->follow = pin_is_flat() ? page + run : NULL;
 	pin->highest = max(pin->highest,
 			   page_to_phys(page) + (run << PAGE_SHIFT));
 	return run;
 }
 
 /* To the scatter list, which has the only record of them. */
-static int pin_append(struct pindrop_buf *buf, struct page **pages, long n)
+static int pin_append(struct pindrop_buf *buf, struct page **pages, long n,
+		      unsigned int max)
 {
-	unsigned int max = pindrop_buf_max_segment(buf->dev);
 	long i, got;
 
 	for (i = 0; i < n; i += got) {
@@ -321,16 +352,25 @@ static int pin_append(struct pindrop_buf *buf, struct page **pages, long n)
 
 static int pin_pages(struct pindrop_buf *buf)
 {
+	unsigned int max = 0;
 	struct page **pages;
-	int err = 0;
+	int err = 0, idx;
 	long n;
 
+	if (!pindrop_enter(buf->dev, &idx))
+		return -ENODEV;
+	max = pindrop_buf_max_segment(buf->dev);
+	pindrop_exit(buf->dev, idx);
+	if (!max)
+		return -EOPNOTSUPP;
 	pages = (struct page **)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!pages)
 		return -ENOMEM;
 	while (!err && buf->pin->have < buf->pin->npages) {
 		n = pin_some(buf, pages);
-		err = n < 0 ? n : pin_append(buf, pages, n);
+		err = n < 0 ? n : pin_append(buf, pages, n, max);
+		/* A thread of ours does not fault in the meantime. */
+		cond_resched();
 	}
 	free_page((unsigned long)pages);
 	if (!err) {
@@ -346,31 +386,42 @@ static int pin_pages(struct pindrop_buf *buf)
 static int pin_choose_way(struct pindrop_buf *buf)
 {
 	struct device *parent = buf->dev->parent;
+	int err = 0, idx;
 
 	if (pindrop_buf_translated(buf->dev))
 		return 0;
+	if (!pindrop_enter(buf->dev, &idx))
+		return -ENODEV;
 	/* Bus addresses rise with physical ones: the highest tells of all. */
 	buf->pin->bounce = is_swiotlb_force_bounce(parent) ||
 			   !pindrop_buf_reachable(buf->dev,
 						  buf->pin->highest - 1, 1);
 	if (buf->pin->bounce && dma_max_mapping_size(parent) == SIZE_MAX)
-		return -EOPNOTSUPP; /* and no bounce pool */
-	return 0;
+		err = -EOPNOTSUPP; /* and no bounce pool */
+	pindrop_exit(buf->dev, idx);
+	return err;
 }
 
 static int pin_make(struct pindrop_buf *buf)
 {
+	struct pindrop_pinned *pin = buf->pin;
 	int err;
 
-	err = pin_charge(buf->pin);
-	/* First, so that nothing goes unseen. */
-	if (!err && !buf->pin->once)
-		err = pin_watch(buf->pin);
+	/* The limit first: it is what a large request should fail at. */
+	err = pin_charge(pin);
+	if (!err && pin->write) {
+		pin->written = kvcalloc(BITS_TO_LONGS(pin->npages),
+					sizeof(long), GFP_KERNEL_ACCOUNT);
+		err = pin->written ? 0 : -ENOMEM;
+	}
+	/* Before the pages, so that nothing goes unseen. */
+	if (!err && !pin->once)
+		err = pin_watch(pin);
 	if (!err)
 		err = pin_pages(buf);
 	if (!err)
 		err = pin_choose_way(buf);
-	if (!err && !buf->pin->bounce)
+	if (!err && !pin->bounce)
 		err = pindrop_buf_map(buf, pindrop_buf_map_sgt);
 	return err;
 }
@@ -398,14 +449,7 @@ static struct pindrop_pinned *pinned_create(struct mm_struct *mm,
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
 		return NULL;
-	if (write) {
-		pin->written = kvcalloc(BITS_TO_LONGS(npages), sizeof(long),
-					GFP_KERNEL_ACCOUNT);
-		if (!pin->written) {
-			kfree(pin);
-			return NULL;
-		}
-	}
+	pin->write = write;
 	spin_lock_init(&pin->lock);
 	INIT_WORK(&pin->forget, pin_forget);
 	pin->address = address;
@@ -430,18 +474,22 @@ static struct pindrop_buf *pin_create(struct pindrop_ctx *ctx,
 	buf = pindrop_buf_create(ctx, length);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
+	buf->pin = pinned_create(mm, address, npages, write);
+	if (!buf->pin) {
+		pindrop_buf_abort(buf);
+		return ERR_PTR(-ENOMEM);
+	}
 	buf->npages = npages;
 	buf->first = first;
 	/* What shares cache lines with others is synced by jobs, not by this. */
 	buf->attrs = DMA_ATTR_SKIP_CPU_SYNC;
 	if (!write)
 		buf->dir = DMA_TO_DEVICE;
-	buf->pin = pinned_create(mm, address, npages, write);
-	if (buf->pin && limit) {
+	if (limit) {
 		buf->pin->once = true;
 		buf->pin->limit = *limit;
 	}
-	err = buf->pin ? pin_make(buf) : -ENOMEM;
+	err = pin_make(buf);
 	if (err) {
 		pindrop_buf_put(buf);
 		return ERR_PTR(err);
@@ -464,6 +512,7 @@ static struct pindrop_buf *pin_create(struct pindrop_ctx *ctx,
 struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
 				       u64 length, bool write)
 {
+	address = untagged_addr(address);
 	if (address + length > TASK_SIZE)
 		return ERR_PTR(-EFAULT);
 	return pin_create(ctx, current->mm, address, length, write, NULL);
@@ -511,14 +560,23 @@ static void pin_unpin_dirty(struct pindrop_pinned *pin, struct page *page,
 			    unsigned long at, unsigned long end)
 {
 	unsigned long next;
-	bool dirty;
 
 	for (; at < end; at = next) {
-		dirty = test_bit(at, pin->written);
-		next = dirty ? find_next_zero_bit(pin->written, end, at) :
-			       find_next_bit(pin->written, end, at);
-		unpin_user_page_range_dirty_lock(page, next - at, dirty);
-		page += next - at;
+		if (!test_bit(at, pin->written)) {
+			next = find_next_bit(pin->written, end, at);
+			unpin_user_page_range_dirty_lock(page, next - at,
+							 false);
+			page += next - at;
+			continue;
+		}
+		/*
+		 * Without the folio's lock, which somebody may have for ever.
+		 * What can be pinned for writing has no file system behind it:
+		 * dirty is no more than this flag.
+		 */
+		folio_set_dirty(page_folio(page));
+		unpin_user_page(page++);
+		next = at + 1;
 	}
 }
 
@@ -559,7 +617,8 @@ static void pin_free_list(struct pindrop_pinned *pin)
 
 static void pin_free_part(struct pindrop_buf *buf)
 {
-	sg_free_table(&buf->sgt);
+	if (buf->charged)
+		atomic64_sub(buf->bytes, &buf->dev->bounced);
 	pindrop_buf_put(buf->of);
 }
 
@@ -567,8 +626,8 @@ static void pin_free_part(struct pindrop_buf *buf)
  * pindrop_pin_free() - unpin what nobody uses any more
  * @buf: a pin, or a job's part of one; not mapped
  *
- * Context: process context; may sleep for the lock of a page that is to be
- * marked dirty. Takes nothing of the mm, which may be on its way out.
+ * Context: process context; may sleep, waits for nobody. Takes nothing of the
+ * mm, which may be on its way out.
  */
 void pindrop_pin_free(struct pindrop_buf *buf)
 {
@@ -590,7 +649,7 @@ void pindrop_pin_free(struct pindrop_buf *buf)
 		atomic64_sub(pin->npages, &pin->mm->pinned_vm);
 	/* Not here: it waits until nobody changes the mm's page tables. */
 	if (pin->watched)
-		queue_work(pindrop_reap_wq, &pin->forget);
+		queue_work(pindrop_forget_wq, &pin->forget);
 	else
 		pin_forget(&pin->forget);
 }
@@ -630,13 +689,18 @@ static int pin_compare(struct pindrop_pinned *pin)
 		return -ENOMEM;
 	__sg_page_iter_start(&iter, pin->list, pin->entries, 0);
 	while (left && !err) {
+		cond_resched();
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
 		n = get_user_pages_fast(address,
 					min_t(unsigned long, left, PIN_BATCH),
 					FOLL_FORCE, found);
 		if (n == -ENOMEM)
 			err = n; /* that says nothing of the pages */
 		else if (n <= 0)
-			err = fatal_signal_pending(current) ? -EINTR : -ESTALE;
+			err = n == -EINTR ? n : -ESTALE;
 		else
 			err = pin_compare_some(found, n, &iter);
 		address += (unsigned long)n << PAGE_SHIFT;
@@ -729,8 +793,13 @@ static struct pindrop_buf *part_create(struct pindrop_ctx *ctx,
 	part->first = offset_in_page(pin->first + offset);
 	part->npages = PFN_UP(part->first + length);
 	part->dir = write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
-	part->attrs = pin->attrs;
-	err = part_list(part);
+	part->attrs = pin->attrs | DMA_ATTR_NO_WARN;
+	/* The pool is everybody's. */
+	err = pindrop_user_charge(&ctx->dev->bounced, length,
+				  PINDROP_MAX_BOUNCED);
+	part->charged = !err;
+	if (!err)
+		err = part_list(part);
 	if (!err)
 		err = pindrop_buf_map(part, pindrop_buf_map_sgt);
 	if (err) {
@@ -761,7 +830,7 @@ struct pindrop_buf *pindrop_pin_use(struct pindrop_ctx *ctx,
 {
 	int err = 0;
 
-	if (write && !buf->pin->written)
+	if (write && !buf->pin->write)
 		err = -EACCES;
 	if (!err)
 		err = pin_check(buf->pin);

@@ -74,6 +74,7 @@
 #define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
 #define PINDROP_MAX_FAILED 1024 /* failures that WAIT can still report */
 #define PINDROP_MAX_ALLOC SZ_1G
+#define PINDROP_MAX_BOUNCED SZ_8M /* of a device's pins, at a time */
 #define PINDROP_WINDOW_PAGES 2
 /* Buffers are mapped from here on; below is the window. In pages. */
 #define PINDROP_FIRST_PGOFF (SZ_1M >> PAGE_SHIFT)
@@ -205,6 +206,7 @@ struct pindrop_chan {
  * @wq: ordered: the kill chain
  * @ids: last context or buffer id given out
  * @stats: the counters in sysfs
+ * @bounced: bytes of pins that jobs have in the bounce pool
  * @kept: in the list of devices that went without proof; see quarantine.c
  * @chans: limits->channels of them
  */
@@ -252,6 +254,7 @@ struct pindrop_dev {
 	struct workqueue_struct *wq;
 	atomic64_t ids;
 	struct pindrop_stats stats;
+	atomic64_t bounced;
 	struct list_head kept;
 	struct pindrop_chan *chans;
 };
@@ -683,6 +686,7 @@ bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys,
 			   u64 bytes);
 unsigned int pindrop_buf_max_segment(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes);
+void pindrop_buf_abort(struct pindrop_buf *buf);
 int pindrop_buf_map(struct pindrop_buf *buf,
 		    int (*map)(struct pindrop_buf *buf));
 int pindrop_buf_map_sgt(struct pindrop_buf *buf);
@@ -706,6 +710,7 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir);
 
 /* pin.c: the owner's own memory */
+extern struct workqueue_struct *pindrop_forget_wq;
 unsigned int pindrop_pin_align(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
 				       u64 length, bool write);

@@ -233,13 +233,15 @@ enum pindrop_pin_flags {
  * @out_handle: its name in this context, as ALLOC's
  * @reserved: must be 0
  *
- * Binds the context. Anonymous, shared and huge memory, buffers of ALLOC, and
- * of files what the kernel lets be pinned for long. The pages stay in memory,
+ * Binds the context. Anonymous, shared and huge memory, buffers of ALLOC
+ * without PINDROP_ALLOC_HUGE and PINDROP_ALLOC_COHERENT, and of files what the
+ * kernel lets be pinned for long. The pages stay in memory,
  * and count against RLIMIT_MEMLOCK, page by page and pin by pin, until FREE
  * and the end of all jobs with them. Nothing is lost if a job or FREE comes
  * when the memory is unmapped: but what the program maps there instead is
  * not what was pinned. A SUBMIT that names a pin whose range holds other pages
- * by then, or none, is -ESTALE, from then on. PINDROP_DEVMEM apart, all that
+ * by then, or none, is -ESTALE, from then on. That SUBMIT looks the range up as
+ * if the program read it, and may wait for a userfaultfd's handler, killably. PINDROP_DEVMEM apart, all that
  * takes a handle of ALLOC takes one of PIN.
  *
  * Errors: EINVAL (length, alignment, overflow), EOPNOTSUPP (flag; the device
