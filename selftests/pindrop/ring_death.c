@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
@@ -433,13 +434,16 @@ static void storm_live(const struct pd_env *env, unsigned int *stop,
 	struct ring r;
 	int fd = pd_open(env), n;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	CHILD(fd >= 0);
 	CHILD(!pd_create(fd, env->page, &src));
 	CHILD(!pd_create(fd, env->page, &dst));
 	pd_fill(src.map, env->page, getpid());
 	CHILD(!ring_open(fd, 16, flags, &r));
 	while (!__atomic_load_n(stop, __ATOMIC_RELAXED) || seen < next) {
-		while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+		/* Not more than a slow device ends in time. */
+		while (!__atomic_load_n(stop, __ATOMIC_RELAXED) &&
+		       next - seen < 2 * STORM_RINGS) {
 			job = next % 16 ? pd_nop(next) :
 					  pd_copy(&src, 0, &dst, 0, len);
 			job.user_data = next;
