@@ -68,6 +68,7 @@ static inline int pindrop_pin_pages(unsigned long address, int n, bool write,
 		if (got <= 0)
 			return got;
 		unpin_user_pages(pages, got);
+		n = got;
 	}
 	got = pin_user_pages_fast(address, n,
 				  FOLL_LONGTERM | FOLL_WRITE |

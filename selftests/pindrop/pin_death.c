@@ -179,14 +179,18 @@ static void replace_memory(struct death_watch *w)
 static void leave_child(struct death_watch *w)
 {
 	struct pd_buf p, src;
+	pid_t pid;
 
 	pin_some(w, w->fd, pin_anon, death_len(w), WRITE, &p);
 	CHILD(!pd_create(w->fd, death_len(w), &src));
 	CHILD(!pd_unmap(&src));
 	start(w, w->fd, &src, &p);
-	w->shared->pid = fork();
-	CHILD(w->shared->pid >= 0);
-	if (!w->shared->pid) {
+	pid = fork();
+	CHILD(pid >= 0);
+	/* By one of them: it is shared. */
+	if (pid)
+		w->shared->pid = pid;
+	if (!pid) {
 		memset(memory.mem, 0x33, memory.len);
 		for (;;)
 			pause();
