@@ -330,8 +330,8 @@ struct pindrop_queue {
  * @cq_entries: of @cqes, a power of two
  * @chan: of all its jobs
  * @eventfd: to be signalled, or NULL; referenced
- * @task: the thread, until it is started; it ends by itself
- * @threaded: it has, or had, one
+ * @threaded: it has, or had, a thread, which ends by itself
+ * @started: the thread may look at the ring
  * @pin_limit: pages that the owner may have pinned, by what held at setup
  * @idle_ns: so long the thread looks for entries before it sleeps
  * @wait: where it sleeps
@@ -370,8 +370,8 @@ struct pindrop_ring {
 	u32 cq_entries;
 	struct pindrop_chan *chan;
 	struct eventfd_ctx *eventfd;
-	struct task_struct *task;
 	bool threaded;
+	bool started;
 	unsigned long pin_limit;
 	u64 idle_ns;
 	wait_queue_head_t wait;
