@@ -280,7 +280,7 @@ struct pindrop_owner {
  * @node: in the list of users
  * @uid: who
  * @contexts: open files
- * @jobs: jobs that are not retired
+ * @jobs: jobs that are not retired, or whose completion waits for room
  * @bytes: driver memory
  * @threads: that serve rings
  */
