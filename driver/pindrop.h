@@ -349,6 +349,7 @@ struct pindrop_queue {
  * @back: first of @batch that the thread has given back to the owner, who alone
  *	can make a job of it
  * @nback: their number: nothing else is consumed until he has
+ * @asks: sq_flags may say NEED_ENTER; the thread's own
  * @cq_tail: next completion to post
  * @cq_head: where the program was when it was last asked
  * @overflow: completions that had no room
@@ -387,6 +388,7 @@ struct pindrop_ring {
 	bool stalled;
 	u32 back;
 	u32 nback;
+	bool asks;
 	u32 cq_tail;
 	u32 cq_head;
 	u32 overflow;

@@ -583,6 +583,7 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	} else if (count) {
 		ring->back = first;
 		WRITE_ONCE(ring->nback, count);
+		ring->asks = true;
 		/* Only a thread gives back, and only it writes these. */
 		WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_ENTER);
 		ring_signal(ring);

@@ -59,6 +59,17 @@ static void thread_sleep(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		wait_event_idle(ring->wait, thread_wanted(ctx, ring));
 	thread_set_stalled(ctx, ring, false);
 	WRITE_ONCE(ring->kicked, false);
+	ring->asks = READ_ONCE(ring->nback);
+	WRITE_ONCE(ring->shared->sq_flags,
+		   ring->asks ? PINDROP_SQ_NEED_ENTER : 0);
+}
+
+/* The owner was faster than we to sleep: he need not enter any more. */
+static void thread_unask(struct pindrop_ring *ring)
+{
+	if (!ring->asks || READ_ONCE(ring->nback))
+		return;
+	ring->asks = false;
 	WRITE_ONCE(ring->shared->sq_flags, 0);
 }
 
@@ -68,6 +79,7 @@ static void thread_serve(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 	int n;
 
 	while (!READ_ONCE(ring->stop)) {
+		thread_unask(ring);
 		n = pindrop_ring_consume(ctx, ring, PINDROP_RING_BATCH);
 		cond_resched();
 		if (n > 0) {
