@@ -759,6 +759,9 @@ static int enter_submit(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	int n = 0;
 
 	while (done < max) {
+		n = -EINTR;
+		if (fatal_signal_pending(current))
+			break;
 		n = pindrop_ring_consume(ctx, ring, max - done);
 		if (n == -EBUSY) {
 			/* What is over is in nobody's way. */
