@@ -16,6 +16,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
@@ -94,6 +95,23 @@ static inline int pindrop_pin_pages(unsigned long address, int n, bool write,
 }
 #endif
 
+/* Before 6.7 a huge page that is not there is faulted in whatever the flags. */
+static inline bool pindrop_may_fault(struct mm_struct *mm,
+				     unsigned long address, int n)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	unsigned long end = address + ((unsigned long)n << PAGE_SHIFT);
+	struct vm_area_struct *vma;
+
+	while ((vma = find_vma(mm, address)) && vma->vm_start < end) {
+		if (is_vm_hugetlb_page(vma))
+			return true;
+		address = vma->vm_end;
+	}
+#endif
+	return false;
+}
+
 /* Pins pages of a borrowed address space, if that needs no fault. */
 static inline long pindrop_pin_borrowed(struct mm_struct *mm,
 					unsigned long address, int n,
@@ -101,6 +119,8 @@ static inline long pindrop_pin_borrowed(struct mm_struct *mm,
 {
 	unsigned int flags = FOLL_NOFAULT | (write ? FOLL_WRITE : 0);
 
+	if (pindrop_may_fault(mm, address, n))
+		return -EFAULT;
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 	return pin_user_pages_remote(mm, address, n, flags, pages, NULL, NULL);
 #else

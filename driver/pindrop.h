@@ -280,7 +280,7 @@ struct pindrop_owner {
  * @node: in the list of users
  * @uid: who
  * @contexts: open files
- * @jobs: jobs that are not retired
+ * @jobs: jobs that are not retired, or whose completion waits for room
  * @bytes: driver memory
  * @threads: that serve rings
  */
@@ -330,8 +330,8 @@ struct pindrop_queue {
  * @cq_entries: of @cqes, a power of two
  * @chan: of all its jobs
  * @eventfd: to be signalled, or NULL; referenced
- * @task: the thread, until it is started; it ends by itself
- * @threaded: it has, or had, one
+ * @threaded: it has, or had, a thread, which ends by itself
+ * @started: the thread may look at the ring
  * @pin_limit: pages that the owner may have pinned, by what held at setup
  * @idle_ns: so long the thread looks for entries before it sleeps
  * @wait: where it sleeps
@@ -349,6 +349,7 @@ struct pindrop_queue {
  * @back: first of @batch that the thread has given back to the owner, who alone
  *	can make a job of it
  * @nback: their number: nothing else is consumed until he has
+ * @asks: sq_flags may say NEED_ENTER; the thread's own
  * @cq_tail: next completion to post
  * @cq_head: where the program was when it was last asked
  * @overflow: completions that had no room
@@ -370,8 +371,8 @@ struct pindrop_ring {
 	u32 cq_entries;
 	struct pindrop_chan *chan;
 	struct eventfd_ctx *eventfd;
-	struct task_struct *task;
 	bool threaded;
+	bool started;
 	unsigned long pin_limit;
 	u64 idle_ns;
 	wait_queue_head_t wait;
@@ -387,6 +388,7 @@ struct pindrop_ring {
 	bool stalled;
 	u32 back;
 	u32 nback;
+	bool asks;
 	u32 cq_tail;
 	u32 cq_head;
 	u32 overflow;

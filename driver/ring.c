@@ -38,8 +38,10 @@ static void ring_free(struct kref *ref)
 	struct pindrop_job *job, *next;
 	unsigned long i;
 
-	list_for_each_entry_safe(job, next, &ring->kept, kept)
+	list_for_each_entry_safe(job, next, &ring->kept, kept) {
+		atomic64_dec(&ring->user->jobs);
 		pindrop_job_put(job);
+	}
 	list_for_each_entry_safe(job, next, &ring->spare, node)
 		pindrop_job_put(job);
 	if (ring->eventfd)
@@ -304,6 +306,7 @@ static void ring_flush_locked(struct pindrop_ctx *ctx,
 		if (!ring_put_cqe(ring, job->user_data, job->result))
 			return;
 		list_del(&job->kept);
+		atomic64_dec(&ring->user->jobs);
 		pindrop_job_put(job);
 	}
 	WRITE_ONCE(ring->shared->cq_flags,
@@ -330,6 +333,8 @@ void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job)
 	    !ring_put_cqe(ring, job->user_data, job->result)) {
 		kref_get(&job->ref); /* ring::kept's */
 		list_add_tail(&job->kept, &ring->kept);
+		/* It takes memory, so it counts; that it is over is a fact. */
+		atomic64_inc(&ring->user->jobs);
 		WRITE_ONCE(ring->shared->cq_overflow, ++ring->overflow);
 		WRITE_ONCE(ring->shared->cq_flags, PINDROP_CQ_OVERFLOW);
 	}
@@ -578,6 +583,7 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	} else if (count) {
 		ring->back = first;
 		WRITE_ONCE(ring->nback, count);
+		ring->asks = true;
 		/* Only a thread gives back, and only it writes these. */
 		WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_ENTER);
 		ring_signal(ring);
@@ -753,6 +759,9 @@ static int enter_submit(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	int n = 0;
 
 	while (done < max) {
+		n = -EINTR;
+		if (fatal_signal_pending(current))
+			break;
 		n = pindrop_ring_consume(ctx, ring, max - done);
 		if (n == -EBUSY) {
 			/* What is over is in nobody's way. */

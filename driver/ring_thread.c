@@ -59,6 +59,17 @@ static void thread_sleep(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		wait_event_idle(ring->wait, thread_wanted(ctx, ring));
 	thread_set_stalled(ctx, ring, false);
 	WRITE_ONCE(ring->kicked, false);
+	ring->asks = READ_ONCE(ring->nback);
+	WRITE_ONCE(ring->shared->sq_flags,
+		   ring->asks ? PINDROP_SQ_NEED_ENTER : 0);
+}
+
+/* The owner was faster than we to sleep: he need not enter any more. */
+static void thread_unask(struct pindrop_ring *ring)
+{
+	if (!ring->asks || READ_ONCE(ring->nback))
+		return;
+	ring->asks = false;
 	WRITE_ONCE(ring->shared->sq_flags, 0);
 }
 
@@ -68,6 +79,7 @@ static void thread_serve(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 	int n;
 
 	while (!READ_ONCE(ring->stop)) {
+		thread_unask(ring);
 		n = pindrop_ring_consume(ctx, ring, PINDROP_RING_BATCH);
 		cond_resched();
 		if (n > 0) {
@@ -89,6 +101,12 @@ static int thread_run(void *data)
 	struct pindrop_ctx *ctx = job->ctx;
 
 	kfree(job);
+	/*
+	 * Not left unstarted: a program can take its time to be told of its
+	 * ring, and such a thread would be reported as hung. Pairs with the
+	 * release in pindrop_ring_thread_start().
+	 */
+	wait_event_idle(ring->wait, smp_load_acquire(&ring->started));
 	thread_serve(ctx, ring);
 	/* For ever: RING_ENTER will say why. */
 	WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_WAKEUP);
@@ -98,7 +116,7 @@ static int thread_run(void *data)
 	module_put_and_kthread_exit(0);
 }
 
-/* Not started yet, and not known to anybody. */
+/* Not running yet, and not known to anybody. */
 static struct task_struct *thread_new(struct pindrop_ctx *ctx,
 				      struct pindrop_ring *ring)
 {
@@ -123,7 +141,8 @@ static struct task_struct *thread_new(struct pindrop_ctx *ctx,
  * @ring: the ring
  * @cpu: where it is to run; -1: anywhere
  *
- * It has to be started, if only to be told to stop: it holds references.
+ * It waits to be started, and has to be, if only to be told to stop: it holds
+ * references.
  *
  * Context: a user process; may sleep.
  * Return: 0, or -EDQUOT, -ENOMEM, -EINTR (killed), -EINVAL (@cpu went offline;
@@ -148,22 +167,22 @@ int pindrop_ring_thread_create(struct pindrop_ctx *ctx,
 	kref_get(&ring->ref);
 	__module_get(THIS_MODULE);
 	ring->threaded = true;
-	ring->task = task;
-	return cpu < 0 ? 0 : set_cpus_allowed_ptr(task, cpumask_of(cpu));
+	if (cpu >= 0)
+		err = set_cpus_allowed_ptr(task, cpumask_of(cpu));
+	wake_up_process(task);
+	return err;
 }
 
 /**
- * pindrop_ring_thread_start() - let the thread run, if there is one
- * @ring: the ring; its thread was not started before
+ * pindrop_ring_thread_start() - let the thread serve the ring, if there is one
+ * @ring: the ring, referenced; its thread was not started before
  *
  * Context: any.
  */
 void pindrop_ring_thread_start(struct pindrop_ring *ring)
 {
-	struct task_struct *task = ring->task;
-
+	/* Pairs with the acquire in thread_run(): it sees stop, too. */
+	smp_store_release(&ring->started, true);
 	/* From here on it may end at any time. */
-	ring->task = NULL;
-	if (task)
-		wake_up_process(task);
+	wake_up_all(&ring->wait);
 }

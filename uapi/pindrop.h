@@ -451,7 +451,8 @@ struct pindrop_wait {
  * the same: what SUBMIT would answer is the result, and does not keep the
  * entries after it from being done. Jobs of a ring have tickets as those of SUBMIT,
  * WAIT waits for them, but poll() counts them by their completions. A
- * completion that finds no room is kept until there is some; sq_tail that is
+ * completion that finds no room is kept until there is some, and its job
+ * counts for the user as unfinished until then; sq_tail that is
  * more than entries ahead of sq_head, or cq_head that is not within cq_entries
  * behind cq_tail, is waited out.
  */
