@@ -434,8 +434,8 @@ static void __exit pindrop_exit_module(void)
 	/* A hook may still be on its way, and queue the last contexts' work. */
 	mmu_notifier_synchronize();
 	destroy_workqueue(pindrop_reap_wq);
-	destroy_workqueue(
-		pindrop_forget_wq); /* the other one's works fill it */
+	/* The other one's works filled it. */
+	destroy_workqueue(pindrop_forget_wq);
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
 	mmu_notifier_synchronize();
 	rcu_barrier();

@@ -53,7 +53,8 @@
  * - EACCES: a job would write memory that is pinned for reading only.
  * - EDQUOT: a limit of the context (see INFO), or of its user: 4,096 open
  *   files (then it is open() that fails), 65,536 unfinished jobs, buffers of
- *   half of the machine's memory.
+ *   half of the machine's memory; or of a device: 8 MiB of pins in jobs that
+ *   have to bounce.
  * - EBUSY: the device's own memory is leased to another context; the context
  *   has a ring already, or a ring is full of what was not read.
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
@@ -235,14 +236,14 @@ enum pindrop_pin_flags {
  *
  * Binds the context. Anonymous, shared and huge memory, buffers of ALLOC
  * without PINDROP_ALLOC_HUGE and PINDROP_ALLOC_COHERENT, and of files what the
- * kernel lets be pinned for long. The pages stay in memory,
- * and count against RLIMIT_MEMLOCK, page by page and pin by pin, until FREE
- * and the end of all jobs with them. Nothing is lost if a job or FREE comes
- * when the memory is unmapped: but what the program maps there instead is
- * not what was pinned. A SUBMIT that names a pin whose range holds other pages
- * by then, or none, is -ESTALE, from then on. That SUBMIT looks the range up as
- * if the program read it, and may wait for a userfaultfd's handler, killably. PINDROP_DEVMEM apart, all that
- * takes a handle of ALLOC takes one of PIN.
+ * kernel lets be pinned for long. The pages stay in memory, and count against
+ * RLIMIT_MEMLOCK, page by page and pin by pin, until FREE and the end of all
+ * jobs with them. Nothing is lost if a job or FREE comes when the memory is
+ * unmapped: but what the program maps there instead is not what was pinned. A
+ * SUBMIT that names a pin whose range holds other pages by then, or none, is
+ * -ESTALE, from then on. That SUBMIT looks the range up as if the program read
+ * it, and may wait for a userfaultfd's handler, killably. PINDROP_DEVMEM
+ * apart, all that takes a handle of ALLOC takes one of PIN.
  *
  * Errors: EINVAL (length, alignment, overflow), EOPNOTSUPP (flag; the device
  * reaches some of it not even by way of a bounce buffer), EFAULT (not mapped,
