@@ -64,7 +64,13 @@ static void pin_some(struct death_watch *w, int fd,
 static void start(struct death_watch *w, int fd, const struct pd_buf *src,
 		  const struct pd_buf *dst)
 {
-	w->shared->last = pd_start(fd, src, dst, death_len(w));
+	size_t len = death_len(w);
+
+	if (len > src->len)
+		len = src->len;
+	if (len > dst->len)
+		len = dst->len;
+	w->shared->last = pd_start(fd, src, dst, len);
 	CHILD(w->shared->last);
 }
 
