@@ -167,8 +167,9 @@ int pindrop_ring_thread_create(struct pindrop_ctx *ctx,
 	kref_get(&ring->ref);
 	__module_get(THIS_MODULE);
 	ring->threaded = true;
+	/* Not by its mask: newer kernels set that when the thread starts. */
 	if (cpu >= 0)
-		err = set_cpus_allowed_ptr(task, cpumask_of(cpu));
+		kthread_bind(task, cpu);
 	wake_up_process(task);
 	return err;
 }
