@@ -29,8 +29,8 @@
 
 #define RING_MAX_IDLE_US USEC_PER_SEC
 #define RING_DEFAULT_IDLE_US 1000
-/* Entries completed in one go with interrupts off. */
-#define ABANDON_BATCH 256
+/* Completions posted in one go with interrupts off. */
+#define CQE_BATCH 256
 
 static void ring_free(struct kref *ref)
 {
@@ -155,7 +155,10 @@ static int setup_check(struct pindrop_ctx *ctx,
 		return -EINVAL;
 	if (!(a->flags & PINDROP_RING_CPU))
 		return a->cpu ? -EINVAL : 0;
-	return a->cpu < nr_cpu_ids && cpu_online(a->cpu) ? 0 : -EINVAL;
+	if (a->cpu >= nr_cpu_ids || !cpu_online(a->cpu))
+		return -EINVAL;
+	/* Nobody gets a processor this way that they may not run on. */
+	return cpumask_test_cpu(a->cpu, current->cpus_ptr) ? 0 : -EINVAL;
 }
 
 static int ring_equip(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
@@ -293,27 +296,46 @@ static void ring_signal(struct pindrop_ring *ring)
 		eventfd_signal(ring->eventfd);
 }
 
-/* Post what had no room, in its order. */
-static void ring_flush_locked(struct pindrop_ctx *ctx,
+/* Post some of what had no room, in its order. True if more is possible. */
+static bool ring_flush_locked(struct pindrop_ctx *ctx,
 			      struct pindrop_ring *ring)
 {
 	struct pindrop_job *job, *next;
+	u32 n = 0;
 
 	lockdep_assert_held(&ctx->lock);
-	if (list_empty(&ring->kept))
-		return;
 	list_for_each_entry_safe(job, next, &ring->kept, kept) {
+		if (n == CQE_BATCH)
+			break;
 		if (!ring_put_cqe(ring, job->user_data, job->result))
-			return;
+			break;
+		n++;
 		list_del(&job->kept);
 		atomic64_dec(&ring->user->jobs);
 		pindrop_job_put(job);
 	}
+	if (!n)
+		return false;
+	ring_signal(ring);
+	if (!list_empty(&ring->kept))
+		return n == CQE_BATCH;
 	WRITE_ONCE(ring->shared->cq_flags,
 		   ring->left ? PINDROP_CQ_OVERFLOW : 0);
-	ring_signal(ring);
 	if (ring->stalled)
 		wake_up_all(&ring->wait);
+	return false;
+}
+
+/* All of it that there is room for. */
+static void ring_flush(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
+{
+	bool more;
+
+	do {
+		spin_lock_irq(&ctx->lock);
+		more = ring_flush_locked(ctx, ring);
+		spin_unlock_irq(&ctx->lock);
+	} while (more);
 }
 
 /**
@@ -664,16 +686,16 @@ static void ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 	u32 left, i;
 	bool room;
 
+	ring_flush(ctx, ring);
 	spin_lock_irq(&ctx->lock);
 	left = ring_filled_locked(ring);
-	ring_flush_locked(ctx, ring);
 	room = list_empty(&ring->kept);
 	spin_unlock_irq(&ctx->lock);
 	do {
 		spin_lock_irq(&ctx->lock);
 		/* Others may be at it; what is new is not ours. */
 		left = min(left, ring_filled_locked(ring));
-		for (i = 0; i < ABANDON_BATCH && left && room; i++) {
+		for (i = 0; i < CQE_BATCH && left && room; i++) {
 			sqe = &ring->sqes[ring->sq_head & mask];
 			room = ring_put_cqe(ring, READ_ONCE(sqe->job.user_data),
 					    err);
@@ -766,6 +788,7 @@ static int enter_submit(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		if (n == -EBUSY) {
 			/* What is over is in nobody's way. */
 			pindrop_reap(ctx);
+			ring_flush(ctx, ring);
 			n = pindrop_ring_consume(ctx, ring, max - done);
 		}
 		if (n <= 0)
@@ -833,13 +856,10 @@ static int enter_wait(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 /* What was kept; and on a dead context, what nobody consumes any more. */
 static void enter_flush(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 {
-	if (READ_ONCE(ring->stop)) {
+	if (READ_ONCE(ring->stop))
 		ring_abandon(ctx, ring);
-		return;
-	}
-	spin_lock_irq(&ctx->lock);
-	ring_flush_locked(ctx, ring);
-	spin_unlock_irq(&ctx->lock);
+	else
+		ring_flush(ctx, ring);
 }
 
 static int enter_check(const struct pindrop_ring_enter *args)

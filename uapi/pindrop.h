@@ -574,7 +574,8 @@ enum pindrop_ring_flags {
  * @cq_entries: of the completion ring, a power of two up to out_max_cq; 0:
  *	twice @entries
  * @channel: of all its jobs; below INFO's out_channels
- * @cpu: for PINDROP_RING_CPU, online; else 0
+ * @cpu: for PINDROP_RING_CPU, online and one that the caller may run on; else
+ *	0
  * @idle_us: for PINDROP_RING_THREAD: so long it looks for entries before it
  *	sleeps, up to 1,000,000; 0: 1,000. Else 0
  * @eventfd: for PINDROP_RING_EVENTFD; else 0

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -1250,8 +1251,17 @@ TEST_F(thread, runs_where_it_is_told_to)
 {
 	const long last = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 	struct pindrop_cqe cqe;
+	cpu_set_t old, first;
 	pid_t tid;
 
+	/* But nowhere else than who asks for it. */
+	ASSERT_LT(0, last);
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(old), &old));
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(first), &first));
+	FAILS(EINVAL, THREAD(PINDROP_RING_CPU, .cpu = last));
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(old), &old));
 	MUST(THREAD(PINDROP_RING_CPU, .cpu = last));
 	tid = ring_thread(getpid());
 	ASSERT_LT(0, tid);
