@@ -45,7 +45,9 @@ FIXTURE(nth)
 /*
  * prepare: up to where the call can be made. call: 0 or -errno. len and flags:
  * of the buffer that there is then; new_: of the one that is asked for.
- * may_not_fail: the call has no way to say so.
+ * may_not_fail: the call has no way to say so. forks: all of the caller's
+ * memory is to be copied afterwards; such a copy must not fail, since what
+ * strikes the kernel there, on its way back to the program, is a SIGSEGV.
  */
 FIXTURE_VARIANT(nth)
 {
@@ -55,6 +57,7 @@ FIXTURE_VARIANT(nth)
 	__u32 flags, new_flags;
 	size_t len, new_len;
 	bool may_not_fail;
+	bool forks;
 };
 
 static int open_file(struct scene *s)
@@ -392,7 +395,7 @@ VARIANT(fault_huge, .prepare = make_mapping, .call = call_fault,
 VARIANT(split, .prepare = make_touched, .call = call_split);
 VARIANT(move, .prepare = make_touched, .call = call_move);
 VARIANT(protect, .prepare = make_touched, .call = call_protect);
-VARIANT(fork, .prepare = make_touched, .call = call_fork);
+VARIANT(fork, .prepare = make_touched, .call = call_fork, .forks = true);
 VARIANT(poll, .prepare = make_buffers, .call = call_poll);
 VARIANT(fdinfo, .prepare = make_buffers, .call = call_fdinfo);
 VARIANT(unmap, .prepare = make_touched, .call = call_unmap);
@@ -435,7 +438,6 @@ FIXTURE_SETUP(nth)
 		/* Without it allocations that may wait never fail. */
 		{ "failslab/ignore-gfp-wait", "N" },
 		{ "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
 		{ "fail_page_alloc/min-order", "0" },
 		/* A failure that was asked for is nothing for the log. */
 		{ "failslab/verbose", "0" },
@@ -452,6 +454,8 @@ FIXTURE_SETUP(nth)
 	for (i = 0; i < ARRAY_LEN(knobs); i++) {
 		MUST(set_knob(knobs[i][0], knobs[i][1]));
 	}
+	MUST(set_knob("fail_page_alloc/ignore-gfp-highmem",
+		      variant->forks ? "Y" : "N"));
 	/* Not every kernel lets these fail. */
 	set_knob("fail_usercopy/verbose", "0");
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Sourced after common.sh by what runs many lanes at a time.
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 
 # A tree runs one thing at a time, and a lane has times with one busy processor.
 workers=2
