@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/rseq.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
@@ -415,23 +413,6 @@ static int set_knob(const char *knob, const char *value)
 	return err;
 }
 
-/*
- * On its way out of a call in which it was preempted, the kernel writes into
- * what the C library registered for restartable sequences. After a fork that
- * page has to be copied, and a copy that fails there is a SIGSEGV.
- */
-static int leave_rseq(void)
-{
-	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
-
-	if (!__rseq_size)
-		return 0;
-	return syscall(SYS_rseq, area, sizeof(struct rseq),
-		       RSEQ_FLAG_UNREGISTER, RSEQ_SIG) ?
-		       -errno :
-		       0;
-}
-
 FIXTURE_SETUP(nth)
 {
 	static const char *const knobs[][2] = {
@@ -450,7 +431,6 @@ FIXTURE_SETUP(nth)
 	if (self->fail < 0)
 		SKIP(PD_LEAVE_SETUP, "the kernel cannot inject failures");
 	PD_SETUP(&self->env);
-	MUST(leave_rseq());
 	for (i = 0; i < ARRAY_LEN(knobs); i++) {
 		MUST(set_knob(knobs[i][0], knobs[i][1]));
 	}
