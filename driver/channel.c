@@ -458,6 +458,27 @@ void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan)
 	spin_unlock(&dev->lease_lock);
 }
 
+/**
+ * pindrop_chan_passes() - would what needs no hardware be done at once
+ * @chan: the channel
+ * @ctx: whose
+ *
+ * Context: ctx::lock held. The channel's is not: whoever stops it now comes
+ * too late for what has nothing to do with it.
+ * Return: true if all that the context ever queued is over, and the channel
+ * takes more. False while jobs are traced, which such a one would not be.
+ */
+bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
+{
+	lockdep_assert_held(&ctx->lock);
+	return !ctx->live && !pindrop_ctx_dead_errno(ctx) &&
+	       READ_ONCE(chan->state) == PINDROP_CHAN_RUN &&
+	       !READ_ONCE(chan->dev->held) &&
+	       !trace_pindrop_job_submit_enabled() &&
+	       !trace_pindrop_job_done_enabled() &&
+	       !trace_pindrop_job_retire_enabled();
+}
+
 static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 struct pindrop_job *job)
 {

@@ -306,7 +306,7 @@ long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct pindrop_ctx *ctx = file->private_data;
 	const struct pindrop_verb_ops *verb;
 	void __user *user = (void __user *)arg;
-	union pindrop_args args = {};
+	union pindrop_args args; /* of which a verb sees its own size */
 	u32 size;
 	int err;
 

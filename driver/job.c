@@ -467,6 +467,27 @@ static void count_result(struct pindrop_ctx *ctx, int result)
 	}
 }
 
+/**
+ * pindrop_job_pass_locked() - jobs that nothing was made of are done
+ * @ctx: the context, of which pindrop_chan_passes() is true
+ * @count: how many
+ *
+ * Context: ctx::lock held.
+ */
+void pindrop_job_pass_locked(struct pindrop_ctx *ctx, u32 count)
+{
+	struct pindrop_window *w = ctx->status->page;
+
+	lockdep_assert_held(&ctx->lock);
+	WRITE_ONCE(w->jobs_done, w->jobs_done + count);
+	atomic64_add(count, &ctx->dev->stats.jobs_done);
+	ctx->last_ticket += count;
+	WRITE_ONCE(w->submitted, ctx->last_ticket);
+	WRITE_ONCE(ctx->ticket, ctx->last_ticket);
+	/* As in job_report(). */
+	smp_store_release(&w->ticket, ctx->last_ticket);
+}
+
 /* Failures are kept for WAIT, the oldest dropped. */
 static void keep_failed(struct pindrop_ctx *ctx, struct pindrop_job *job)
 {

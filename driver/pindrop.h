@@ -739,6 +739,7 @@ void pindrop_job_drop_bufs(struct pindrop_job *job);
 
 u32 pindrop_jobs_alloc(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		       struct pindrop_job **jobs, u32 count);
+void pindrop_job_pass_locked(struct pindrop_ctx *ctx, u32 count);
 u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			struct pindrop_job **jobs,
 			const struct pindrop_sqe *sqes, u32 count);
@@ -781,6 +782,7 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
 void pindrop_chan_prove(struct pindrop_chan *chan);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
+bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
 void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
 void pindrop_chan_pump_locked(struct pindrop_chan *chan);
 int pindrop_chan_service_locked(struct pindrop_chan *chan);

@@ -265,28 +265,47 @@ void pindrop_ring_undo(struct pindrop_ctx *ctx)
 	atomic_set_release(&ctx->ring_taken, 0);
 }
 
-/* False if there is no room. */
-static bool ring_put_cqe(struct pindrop_ring *ring, u64 user_data, int result)
+/* Completions that there is room for; looks again for @wanted only. */
+static u32 ring_cq_room(struct pindrop_ring *ring, u32 wanted)
 {
-	u32 tail = ring->cq_tail;
-	struct pindrop_cqe *cqe;
+	u32 used = ring->cq_tail - ring->cq_head;
 
-	if (tail - ring->cq_head >= ring->cq_entries) {
+	if (used + wanted > ring->cq_entries) {
 		/*
 		 * Pairs with the program's release of cq_head: it has read the
 		 * entries before that, and they may be written again.
 		 */
 		ring->cq_head = smp_load_acquire(&ring->shared->cq_head);
-		if (tail - ring->cq_head >= ring->cq_entries)
-			return false;
+		used = ring->cq_tail - ring->cq_head;
 	}
-	cqe = &ring->cqes[tail & (ring->cq_entries - 1)];
+	return used < ring->cq_entries ? ring->cq_entries - used : 0;
+}
+
+/* Into a place that is free. */
+static void ring_write_cqe(struct pindrop_ring *ring, u32 at, u64 user_data,
+			   int result)
+{
+	struct pindrop_cqe *cqe = &ring->cqes[at & (ring->cq_entries - 1)];
+
 	WRITE_ONCE(cqe->user_data, user_data);
 	WRITE_ONCE(cqe->result, result);
 	WRITE_ONCE(cqe->flags, 0);
-	WRITE_ONCE(ring->cq_tail, tail + 1);
-	/* Pairs with the program's acquire of cq_tail: the entry, then this. */
-	smp_store_release(&ring->shared->cq_tail, tail + 1);
+}
+
+static void ring_publish_cqes(struct pindrop_ring *ring, u32 count)
+{
+	WRITE_ONCE(ring->cq_tail, ring->cq_tail + count);
+	/* Pairs with the program's acquire of cq_tail: the entries, then this. */
+	smp_store_release(&ring->shared->cq_tail, ring->cq_tail);
+}
+
+/* False if there is no room. */
+static bool ring_put_cqe(struct pindrop_ring *ring, u64 user_data, int result)
+{
+	if (!ring_cq_room(ring, 1))
+		return false;
+	ring_write_cqe(ring, ring->cq_tail, user_data, result);
+	ring_publish_cqes(ring, 1);
 	return true;
 }
 
@@ -484,6 +503,72 @@ out:
 	return ret;
 }
 
+/* A NOP, and nothing else in it than what comes back. Reads each word once. */
+static bool ring_sqe_is_nop(const struct pindrop_sqe *sqe, u64 *user_data)
+{
+	const u64 *word = (const u64 *)sqe;
+	const unsigned int spared =
+		offsetof(struct pindrop_sqe, job.user_data) / sizeof(*word);
+	unsigned int i;
+	u64 bits = 0;
+
+	BUILD_BUG_ON(PINDROP_OP_NOP);
+	for (i = 0; i < sizeof(*sqe) / sizeof(*word); i++)
+		if (i != spared)
+			bits |= READ_ONCE(word[i]);
+	*user_data = READ_ONCE(word[spared]);
+	return !bits;
+}
+
+/*
+ * NOPs that come when all before them is over are over, too: no jobs are made
+ * of them. What is none is left, and read again by who consumes it.
+ */
+static u32 ring_pass_nops_locked(struct pindrop_ctx *ctx,
+				 struct pindrop_ring *ring, u32 max)
+{
+	u32 mask = ring->entries - 1;
+	u64 user_data;
+	u32 n;
+
+	if (!list_empty(&ring->kept))
+		return 0;
+	max = min(max, ring_filled_locked(ring));
+	max = min(max, ring_cq_room(ring, max));
+	for (n = 0; n < max; n++) {
+		if (!ring_sqe_is_nop(&ring->sqes[(ring->sq_head + n) & mask],
+				     &user_data))
+			break;
+		ring_write_cqe(ring, ring->cq_tail + n, user_data, 0);
+	}
+	if (!n)
+		return 0;
+	WRITE_ONCE(ring->sq_head, ring->sq_head + n);
+	ring->consumed += n;
+	/* As in ring_claim(). */
+	smp_store_release(&ring->shared->sq_head, ring->sq_head);
+	pindrop_job_pass_locked(ctx, n);
+	ring_publish_cqes(ring, n);
+	ring_signal(ring);
+	return n;
+}
+
+/* With ring::busy. */
+static u32 ring_pass_nops(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			  u32 max)
+{
+	u32 n = 0;
+
+	spin_lock_irq(&ctx->lock);
+	if (pindrop_chan_passes(ring->chan, ctx))
+		n = ring_pass_nops_locked(ctx, ring, max);
+	spin_unlock_irq(&ctx->lock);
+	/* Pairs with the barrier of who puts himself on ctx::wait. */
+	if (n && wq_has_sleeper(&ctx->wait))
+		wake_up_all(&ctx->wait);
+	return n;
+}
+
 /*
  * Copies out of an address space that is borrowed for that long. No lock is
  * held and no fault taken, so that nothing sleeps; mmput() might be the end of
@@ -631,8 +716,7 @@ static int ring_take(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	if (filled > ring->entries)
 		filled = 0;
 	/* The jobs first: what is claimed is not put back. */
-	want = min3(filled, ring_room(ctx, ring),
-		    min_t(u32, max, PINDROP_RING_BATCH));
+	want = min3(filled, ring_room(ctx, ring), max);
 	have = want ? pindrop_jobs_alloc(ctx, ring->chan, ring->jobs, want) : 0;
 	if (want && !have)
 		return -ENOMEM;
@@ -666,6 +750,12 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		return 0;
 	if (test_and_set_bit_lock(0, &ring->busy))
 		return -EBUSY;
+	max = min_t(u32, max, PINDROP_RING_BATCH);
+	n = ring_pass_nops(ctx, ring, max);
+	if (n) {
+		clear_bit_unlock(0, &ring->busy);
+		return n;
+	}
 	n = ring_take(ctx, ring, max);
 	if (n > 0)
 		ring_work(ctx, ring, 0, n);

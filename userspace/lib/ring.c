@@ -131,7 +131,7 @@ pindrop_ring_get_sqe(struct pindrop_ring *ring)
  */
 PINDROP_EXPORT void pindrop_ring_prep_nop(struct pindrop_sqe *sqe)
 {
-	pindrop_job_nop(&sqe->job);
+	sqe->job.op = PINDROP_OP_NOP;
 }
 
 /**
