@@ -284,16 +284,34 @@ static bool pin_is_flat(void)
 	       IS_ENABLED(CONFIG_FLATMEM);
 }
 
+#define PIN_STRIDE 8
+
+/* So many at once take half the instructions. */
+static bool pin_stride_follows(struct page **pages, struct page *page)
+{
+	unsigned long differ = 0;
+	unsigned int i;
+
+#pragma GCC unroll 8
+	for (i = 0; i < PIN_STRIDE; i++)
+		differ |= (unsigned long)pages[i] ^ (unsigned long)(page + i);
+	return !differ;
+}
+
 /* Pages that follow each other, from the first to where they do not. */
 static unsigned long pin_run(struct page **pages, unsigned long n)
 {
-	struct page *next = *pages;
-	unsigned long i;
+	struct page *page = *pages;
+	unsigned long i = 1;
 
 	if (!pin_is_flat())
 		return 1;
-	for (i = 0; i < n && pages[i] == next; i++)
-		next++;
+	while (i < n && pages[i] == page + i) {
+		i++;
+		while (i + PIN_STRIDE <= n &&
+		       pin_stride_follows(pages + i, page + i))
+			i += PIN_STRIDE;
+	}
 	return i;
 }
 
@@ -580,6 +598,16 @@ static void pin_unpin_dirty(struct pindrop_pinned *pin, struct page *page,
 	}
 }
 
+static void pin_unpin_clean(struct page *page, unsigned long n)
+{
+	/* Many pages of a large folio are one step; small ones are more each. */
+	if (n > 1 && PageCompound(page))
+		unpin_user_page_range_dirty_lock(page, n, false);
+	else
+		for (; n; n--)
+			unpin_user_page(page++);
+}
+
 static void pin_unpin(struct pindrop_pinned *pin)
 {
 	struct scatterlist *sg = pin->list;
@@ -594,10 +622,8 @@ static void pin_unpin(struct pindrop_pinned *pin)
 		n = PFN_UP(sg->offset + sg->length);
 		if (pin->wrote)
 			pin_unpin_dirty(pin, sg_page(sg), at, at + n);
-		else if (n == 1)
-			unpin_user_page(sg_page(sg));
 		else
-			unpin_user_page_range_dirty_lock(sg_page(sg), n, false);
+			pin_unpin_clean(sg_page(sg), n);
 		at += n;
 		sg++;
 	}
