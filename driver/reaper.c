@@ -45,9 +45,10 @@ void pindrop_reap(struct pindrop_ctx *ctx)
 	spin_unlock_irq(&ctx->lock);
 	list_for_each_entry_safe(job, next, &done, node) {
 		job_retire(job);
+		list_del(&job->node);
 		/* Nobody else can get at it: its ring may have it again. */
 		if (job->ring && kref_read(&job->ref) == 1)
-			list_move(&job->node, &spare);
+			list_add(&job->node, &spare);
 		else
 			pindrop_job_put(job);
 		count++;
