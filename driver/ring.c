@@ -265,12 +265,12 @@ void pindrop_ring_undo(struct pindrop_ctx *ctx)
 	atomic_set_release(&ctx->ring_taken, 0);
 }
 
-/* Completions that there is room for; looks again for @wanted only. */
-static u32 ring_cq_room(struct pindrop_ring *ring, u32 wanted)
+/* Completions that there is room for; looks again when there is none. */
+static u32 ring_cq_room(struct pindrop_ring *ring)
 {
 	u32 used = ring->cq_tail - ring->cq_head;
 
-	if (used + wanted > ring->cq_entries) {
+	if (used >= ring->cq_entries) {
 		/*
 		 * Pairs with the program's release of cq_head: it has read the
 		 * entries before that, and they may be written again.
@@ -302,7 +302,7 @@ static void ring_publish_cqes(struct pindrop_ring *ring, u32 count)
 /* False if there is no room. */
 static bool ring_put_cqe(struct pindrop_ring *ring, u64 user_data, int result)
 {
-	if (!ring_cq_room(ring, 1))
+	if (!ring_cq_room(ring))
 		return false;
 	ring_write_cqe(ring, ring->cq_tail, user_data, result);
 	ring_publish_cqes(ring, 1);
@@ -534,7 +534,7 @@ static u32 ring_pass_nops_locked(struct pindrop_ctx *ctx,
 	if (!list_empty(&ring->kept))
 		return 0;
 	max = min(max, ring_filled_locked(ring));
-	max = min(max, ring_cq_room(ring, max));
+	max = min(max, ring_cq_room(ring));
 	for (n = 0; n < max; n++) {
 		if (!ring_sqe_is_nop(&ring->sqes[(ring->sq_head + n) & mask],
 				     &user_data))
