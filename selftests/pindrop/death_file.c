@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
+#include "death_utils.h"
 #include "pindrop_utils.h"
 
 #define BOUND_MS 2000
@@ -223,29 +224,6 @@ TEST_F(death, leaves_the_mappings_of_a_child)
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BYTES, 0, BOUND_MS));
 }
 
-static int send_fd(int sock, int fd)
-{
-	char byte = 0;
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} u = {};
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = u.space,
-		.msg_controllen = sizeof(u.space),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
-}
-
 /* The file is on its way in a socket: nobody has it, no release is called. */
 TEST_F(death, with_the_file_in_flight)
 {
@@ -264,7 +242,7 @@ TEST_F(death, with_the_file_in_flight)
 
 		CHILD(fd >= 0);
 		CHILD(!start(fd, self->len, &src, &dst, &last));
-		CHILD(!send_fd(pair[0], fd));
+		CHILD(!death_send_fds(pair[0], &fd, 1));
 		close(fd);
 		raise(SIGKILL);
 	}

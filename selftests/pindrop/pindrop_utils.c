@@ -605,17 +605,12 @@ int pd_write_in(const char *dir, const char *name, const char *text)
 	return pd_write_file(path, text);
 }
 
-/* What a file in a directory says, at most a buffer full and a 0. */
-int pd_read_in(const char *dir, const char *name, char *text, size_t size)
+/* What a file says, at most a buffer full and a 0. */
+int pd_read_file(const char *path, char *text, size_t size)
 {
-	char path[4096];
-	int fd, err = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
 	ssize_t len;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
-	    sizeof(path))
-		return -ENAMETOOLONG;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	len = read(fd, text, size - 1);
@@ -624,6 +619,17 @@ int pd_read_in(const char *dir, const char *name, char *text, size_t size)
 	text[len < 0 ? 0 : len] = 0;
 	close(fd);
 	return err;
+}
+
+/* The same of one in a directory. */
+int pd_read_in(const char *dir, const char *name, char *text, size_t size)
+{
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
+	    sizeof(path))
+		return -ENAMETOOLONG;
+	return pd_read_file(path, text, size);
 }
 
 /* The number that it begins with; -1: there is none. */

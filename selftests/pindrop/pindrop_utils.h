@@ -143,6 +143,7 @@ void pd_sleep_ms(long ms);
 
 int pd_write_file(const char *path, const char *text);
 int pd_write_in(const char *dir, const char *name, const char *text);
+int pd_read_file(const char *path, char *text, size_t size);
 int pd_read_in(const char *dir, const char *name, char *text, size_t size);
 long long pd_number_in(const char *dir, const char *name);
 

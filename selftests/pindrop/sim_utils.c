@@ -20,26 +20,11 @@ static const char *const faults[] = {
 	"ignore_abort", "lie_terminate", "late_write_ms", "ignore_terminate",
 };
 
-static int read_file(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, size - 1);
-	if (len < 0)
-		err = -errno;
-	text[len < 0 ? 0 : len] = 0;
-	close(fd);
-	return err;
-}
-
 static long long read_number(const char *path)
 {
 	char text[64];
 
-	return read_file(path, text, sizeof(text)) ? -1 : atoll(text);
+	return pd_read_file(path, text, sizeof(text)) ? -1 : atoll(text);
 }
 
 /* Returns NULL, or why there is nothing to test. */
@@ -57,7 +42,7 @@ bool sim_is_direct(void)
 {
 	char text[16] = "";
 
-	read_file(PARAMETERS "/mode", text, sizeof(text));
+	pd_read_file(PARAMETERS "/mode", text, sizeof(text));
 	return !strcmp(text, "direct\n");
 }
 
