@@ -737,8 +737,7 @@ TEST_F_TIMEOUT(large, pin_is_cut_short, 110)
 		w->fd = -1;
 		pid = fork_large(w, self->len, variant->advice);
 		ASSERT_LE(0, pid);
-		/* In its first half: the next one may be faster. */
-		usleep(whole_ms * 1000 * i / (2 * ROUNDS));
+		usleep(whole_ms * 1000 * (i + 1) / (ROUNDS + 2));
 		inside += *(volatile unsigned int *)&w->shared->flag == 1;
 		EXPECT_EQ(-SIGKILL, death_kill(w, pid));
 		ms[i] = pd_ms_since(w->since_ns);
@@ -750,8 +749,8 @@ TEST_F_TIMEOUT(large, pin_is_cut_short, 110)
 		"# large: %zu MiB take %ld ms; SIGKILL to waitpid: median %ld ms, max %ld ms; %d of %d inside\n",
 		self->len >> 20, whole_ms, ms[ROUNDS / 2], ms[ROUNDS - 1],
 		inside, ROUNDS);
-	/* Else it was none of a pin in the middle. */
-	EXPECT_LE(ROUNDS / 2 + 1, inside);
+	/* Later ones have more to give back; but all were not too late. */
+	EXPECT_LT(0, inside);
 	if (!death_kernel_is_slow())
 		EXPECT_GE(KILL_MS, ms[ROUNDS / 2]);
 }
