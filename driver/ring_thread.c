@@ -2,7 +2,8 @@
 /*
  * The thread that consumes a ring. It belongs to itself: it holds its context,
  * its ring and this module, ends when it is told to, and nobody waits for
- * that.
+ * that. What it allocates is charged to no memory cgroup; the limits of the
+ * owner's user hold.
  */
 #include "pindrop.h"
 
