@@ -610,8 +610,9 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_ENTER);
 		ring_signal(ring);
 	}
-	spin_unlock_irq(&ctx->lock);
+	/* With the lock: who sees nback does not have to wait for this. */
 	clear_bit_unlock(0, &ring->busy);
+	spin_unlock_irq(&ctx->lock);
 	/* A dying context waits for its claims. */
 	if (dead)
 		pindrop_reap(ctx);
@@ -658,7 +659,7 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 {
 	int n;
 
-	/* The thread is the only one who finds it so, and who made it so. */
+	/* For the owner, whoever gave them back. */
 	if (READ_ONCE(ring->nback))
 		return -EAGAIN;
 	if (READ_ONCE(ring->shared->sq_tail) == READ_ONCE(ring->sq_head) &&
@@ -666,7 +667,8 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		return 0;
 	if (test_and_set_bit_lock(0, &ring->busy))
 		return -EBUSY;
-	n = ring_take(ctx, ring, max);
+	/* Who was at it may have given back, and jobs and batch are in use. */
+	n = READ_ONCE(ring->nback) ? -EAGAIN : ring_take(ctx, ring, max);
 	if (n > 0)
 		ring_work(ctx, ring, 0, n);
 	else
