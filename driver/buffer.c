@@ -10,6 +10,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/swiotlb.h>
 
 #include "trace.h"
 
@@ -296,6 +297,13 @@ static void buf_trace_unmap(struct pindrop_buf *buf)
 						sg_dma_len(sg));
 }
 
+/* Whether the device writes to the bounce pool, and not to the pages. */
+static bool buf_bounces(struct pindrop_buf *buf)
+{
+	return buf->of || (!pindrop_buf_translated(buf->dev) &&
+			   is_swiotlb_force_bounce(buf->dev->parent));
+}
+
 /**
  * pindrop_buf_unmap() - take a buffer from the device, for good
  * @buf: the buffer; nothing is issued with it any more
@@ -320,7 +328,7 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	 * With its mapping, where what the device may write is part of that: a
 	 * bounce buffer would be somebody else's at once.
 	 */
-	if ((buf->cpu || (buf->of && READ_ONCE(dev->gone))) &&
+	if ((buf->cpu || (READ_ONCE(dev->gone) && buf_bounces(buf))) &&
 	    pindrop_quarantine_has(buf))
 		buf->kept = true;
 	else if (!buf->cpu)

@@ -233,6 +233,9 @@ static long pin_some(struct pindrop_buf *buf, struct page **pages)
 		n = pindrop_pin_pages(address, left, pin->write, pages);
 	if (n > 0)
 		return n;
+	/* Killed, while it waited for a lock: that can be -EAGAIN, too. */
+	if (fatal_signal_pending(current))
+		return -EINTR;
 	switch (n) {
 	case -EINTR:
 	case -ENOMEM:
@@ -723,10 +726,13 @@ static int pin_compare(struct pindrop_pinned *pin)
 		n = get_user_pages_fast(address,
 					min_t(unsigned long, left, PIN_BATCH),
 					FOLL_FORCE, found);
-		if (n == -ENOMEM)
-			err = n; /* that says nothing of the pages */
+		/* Killed, or without memory: that says nothing of the pages. */
+		if (n <= 0 && fatal_signal_pending(current))
+			err = -EINTR;
+		else if (n == -ENOMEM)
+			err = n;
 		else if (n <= 0)
-			err = n == -EINTR ? n : -ESTALE;
+			err = -ESTALE;
 		else
 			err = pin_compare_some(found, n, &iter);
 		address += (unsigned long)n << PAGE_SHIFT;

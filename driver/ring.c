@@ -695,8 +695,9 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_ENTER);
 		ring_signal(ring);
 	}
-	spin_unlock_irq(&ctx->lock);
+	/* With the lock: who sees nback does not have to wait for this. */
 	clear_bit_unlock(0, &ring->busy);
+	spin_unlock_irq(&ctx->lock);
 	/* A dying context waits for its claims. */
 	if (dead)
 		pindrop_reap(ctx);
@@ -742,7 +743,7 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 {
 	int n;
 
-	/* The thread is the only one who finds it so, and who made it so. */
+	/* For the owner, whoever gave them back. */
 	if (READ_ONCE(ring->nback))
 		return -EAGAIN;
 	if (READ_ONCE(ring->shared->sq_tail) == READ_ONCE(ring->sq_head) &&
@@ -751,7 +752,11 @@ int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	if (test_and_set_bit_lock(0, &ring->busy))
 		return -EBUSY;
 	max = min_t(u32, max, PINDROP_RING_BATCH);
-	n = ring_pass_nops(ctx, ring, max);
+	/* Who was at it may have given back, and jobs and batch are in use. */
+	if (READ_ONCE(ring->nback))
+		n = -EAGAIN;
+	else
+		n = ring_pass_nops(ctx, ring, max);
 	if (n) {
 		clear_bit_unlock(0, &ring->busy);
 		return n;

@@ -595,11 +595,12 @@ TEST_F(owner, whose_machine_runs_out_of_memory)
 	EXPECT_OVER(w, 1);
 }
 
+/* Two pieces, however scattered: somebody waits for the end of it. */
 static void write_and_wait(struct death_watch *w)
 {
 	struct pd_buf p;
 
-	write_pin(w);
+	write_kind(w, pin_anon, 2 * w->env.page);
 	pin_some(w, w->fd, pin_thp, PIN_HUGE, 0, &p);
 }
 

@@ -1026,6 +1026,24 @@ TEST_F(thread, serves_without_being_asked)
 	}
 }
 
+/* The kernel's own word that a thread sleeps. */
+static bool is_idle(pid_t tid, long ms)
+{
+	__u64 start = pd_now_ns();
+	char dir[64], text[256], *state;
+
+	snprintf(dir, sizeof(dir), "/proc/%d", tid);
+	while (pd_ms_since(start) <= ms) {
+		if (pd_read_in(dir, "stat", text, sizeof(text)))
+			return false;
+		state = strrchr(text, ')');
+		if (state && state[2] == 'I')
+			return true;
+		pd_sleep_ms(1);
+	}
+	return false;
+}
+
 TEST_F(thread, sleeps_and_is_woken)
 {
 	struct pindrop_cqe cqe;
@@ -1034,6 +1052,8 @@ TEST_F(thread, sleeps_and_is_woken)
 	MUST(THREAD(0, .idle_us = 100));
 	for (i = 0; i < 20; i++) {
 		ASSERT_TRUE(ring_sleeps(&self->ring, LONG_MS));
+		/* It says so first, and then has a last look. */
+		ASSERT_TRUE(is_idle(ring_thread(getpid()), LONG_MS));
 		ASSERT_TRUE(ring_put_nop(&self->ring, i));
 		EXPECT_FALSE(ring_await(&self->ring, &cqe, 20));
 		ASSERT_EQ(0, ring_enter(&self->ring, WAKEUP, 0, 0, 0));

@@ -23,6 +23,7 @@
 #define ROUNDS 100
 
 #define TRACE "/sys/kernel/tracing/instances/pindrop_borrow"
+#define EVENT TRACE "/events/workqueue/workqueue_execute_start/enable"
 
 FIXTURE(borrow)
 {
@@ -54,10 +55,7 @@ static int trace_start(void)
 	if (!err)
 		err = pd_write_file(TRACE "/trace_options", "norecord-cmd");
 	if (!err)
-		err = pd_write_file(
-			TRACE
-			"/events/workqueue/workqueue_execute_start/enable",
-			"1");
+		err = pd_write_file(EVENT, "1");
 	return err;
 }
 
@@ -155,17 +153,21 @@ FIXTURE_VARIANT(absent)
 };
 
 /* What is read is copied, what is written is pinned. */
-FIXTURE_VARIANT_ADD(absent, copied){ .job_flags = PINDROP_SQE_SRC_ADDR };
+FIXTURE_VARIANT_ADD(absent, copied) {
+	.job_flags = PINDROP_SQE_SRC_ADDR
+};
 
-FIXTURE_VARIANT_ADD(absent, pinned){ .job_flags = PINDROP_SQE_DST_ADDR };
+FIXTURE_VARIANT_ADD(absent, pinned) {
+	.job_flags = PINDROP_SQE_DST_ADDR
+};
 
-FIXTURE_VARIANT_ADD(absent,
-		    copied_threaded){ .ring_flags = PINDROP_RING_THREAD,
-				      .job_flags = PINDROP_SQE_SRC_ADDR };
+FIXTURE_VARIANT_ADD(absent, copied_threaded) {
+	.ring_flags = PINDROP_RING_THREAD, .job_flags = PINDROP_SQE_SRC_ADDR
+};
 
-FIXTURE_VARIANT_ADD(absent,
-		    pinned_threaded){ .ring_flags = PINDROP_RING_THREAD,
-				      .job_flags = PINDROP_SQE_DST_ADDR };
+FIXTURE_VARIANT_ADD(absent, pinned_threaded) {
+	.ring_flags = PINDROP_RING_THREAD, .job_flags = PINDROP_SQE_DST_ADDR
+};
 
 FIXTURE_SETUP(absent)
 {

@@ -54,6 +54,7 @@ struct pindrop_buf {
  * @dev: its device, with a reference; fixed, like all but the last three
  * @threaded: the driver has a thread for it
  * @length: of the mapping
+ * @pid: who has it
  * @shared: its beginning
  * @sqes: in there
  * @cqes: in there
@@ -68,6 +69,7 @@ struct pindrop_ring {
 	struct pindrop *dev;
 	bool threaded;
 	uint64_t length;
+	pid_t pid;
 	struct pindrop_ring_header *shared;
 	struct pindrop_sqe *sqes;
 	struct pindrop_cqe *cqes;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static int ring_enter(struct pindrop_ring *ring, uint32_t flags,
 		      uint32_t to_submit, uint32_t min_complete,
@@ -67,6 +68,7 @@ PINDROP_EXPORT int pindrop_ring_setup(struct pindrop *dev,
 	new->dev = pindrop_ref(dev);
 	new->threaded = setup->flags &PINDROP_RING_THREAD;
 	new->length = setup->out_length;
+	new->pid = getpid();
 	new->shared = data;
 	new->sqes = (void *)((char *)data + setup->out_sqes);
 	new->cqes = (void *)((char *)data + setup->out_cqes);
@@ -81,7 +83,8 @@ PINDROP_EXPORT int pindrop_ring_setup(struct pindrop *dev,
  * @ring: the ring, or NULL
  *
  * What was submitted goes on. In the driver the ring lives on with its device,
- * which gets no other.
+ * which gets no other. In a forked child, which does not inherit the ring's
+ * memory, this is the only function that may be called.
  *
  * Context: any thread, once, when no other uses @ring; may block like
  * pindrop_unref().
@@ -91,7 +94,9 @@ PINDROP_EXPORT struct pindrop_ring *pindrop_ring_exit(struct pindrop_ring *ring)
 {
 	if (!ring)
 		return NULL;
-	munmap(ring->shared, ring->length);
+	/* A child may have other memory there by now. */
+	if (ring->pid == getpid())
+		munmap(ring->shared, ring->length);
 	pindrop_unref(ring->dev);
 	free(ring);
 	return NULL;
