@@ -495,6 +495,33 @@ TEST_F(pin, of_scattered_pages)
 	pin_drop(&m);
 }
 
+/* Two that follow each other in memory say nothing of those behind them. */
+TEST_F(pin, of_pairs_of_pages)
+{
+	const size_t count = 64, page = self->page;
+	struct pin_mem m = PIN_NO_MEM;
+	size_t at, first;
+	struct pd_buf p;
+
+	MUST(pin_anon(&m, count * page));
+	/* As they are touched, so they are taken. */
+	for (first = 0; first < 4; first += 2) {
+		for (at = first; at < count; at += 4) {
+			m.mem[at * page] = 1;
+			m.mem[(at + 1) * page] = 1;
+		}
+	}
+	pd_fill(m.mem, m.len, 1);
+	MUST(PIN(m.mem, m.len, WRITE, &p));
+	for (at = 1; at < 16; at += 2)
+		EXPECT_EQ(0, pin_out(&self->w, &p, at * page - PIN_COPY / 2,
+				     PIN_COPY))
+			TH_LOG("page %zu", at);
+	MUST(pd_free(self->w.fd, p.handle));
+	EXPECT_PINNED(&self->w, 0);
+	pin_drop(&m);
+}
+
 /* A mapping of the driver's own memory is memory like any other. */
 TEST_F(pin, of_a_buffer)
 {

@@ -15,6 +15,7 @@
 #include "ring_utils.h"
 
 #define LONG_MS 20000
+#define CALLS "raw_syscalls/sys_enter"
 
 /* Without a ring yet. */
 FIXTURE(setup)
@@ -1024,6 +1025,43 @@ TEST_F(thread, serves_without_being_asked)
 		ASSERT_EQ(i, cqe.user_data);
 		ASSERT_EQ(0, RING_LOAD(self->ring.shared->sq_flags));
 	}
+}
+
+/* So many NOPs, and nothing else than looking at memory. */
+static __u64 done_by_looking(struct ring *r, __u64 jobs)
+{
+	unsigned long looks = 0;
+	struct pindrop_cqe cqe;
+	__u64 i = 0;
+
+	while (i < jobs && ring_put_nop(r, i)) {
+		while (!ring_get(r, &cqe))
+			if (++looks > 1000000000)
+				return i;
+		i++;
+	}
+	return i;
+}
+
+/* As the kernel counts: all that it sees is the end of the counting. */
+TEST_F(thread, needs_no_call_while_it_is_awake)
+{
+	char pid[16];
+	__u64 done;
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	MUST(ring_trace_start());
+	MUST(ring_trace_write("set_event_pid", pid));
+	MUST(THREAD(0, .idle_us = 1000000));
+	EXPECT_EQ(1, done_by_looking(&self->ring, 1));
+	MUST(ring_trace_enable(CALLS, "1"));
+	done = done_by_looking(&self->ring, 2000);
+	MUST(ring_trace_enable(CALLS, "0"));
+	EXPECT_EQ(2000, done);
+	EXPECT_EQ(0, RING_LOAD(self->ring.shared->sq_flags));
+	/* close() after it began; open() and write() to end it. */
+	EXPECT_EQ(3, ring_trace_count("sys_enter"));
+	ring_trace_end();
 }
 
 /* The kernel's own word that a thread sleeps. */

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
@@ -22,8 +21,7 @@
 /* How often an owner dies until the thread was the last to have his memory. */
 #define ROUNDS 100
 
-#define TRACE "/sys/kernel/tracing/instances/pindrop_borrow"
-#define EVENT TRACE "/events/workqueue/workqueue_execute_start/enable"
+#define EVENT "workqueue/workqueue_execute_start"
 
 FIXTURE(borrow)
 {
@@ -40,36 +38,8 @@ FIXTURE_SETUP(borrow)
 
 FIXTURE_TEARDOWN(borrow)
 {
-	rmdir(TRACE);
+	ring_trace_end();
 	DEATH_TEARDOWN(&self->w);
-}
-
-/* The kernel's own word on who had the last reference: it is put elsewhere. */
-static int trace_start(void)
-{
-	int err = 0;
-
-	rmdir(TRACE);
-	if (mkdir(TRACE, 0700))
-		err = -errno;
-	if (!err)
-		err = pd_write_file(TRACE "/trace_options", "norecord-cmd");
-	if (!err)
-		err = pd_write_file(EVENT, "1");
-	return err;
-}
-
-static unsigned int trace_count(const char *what)
-{
-	FILE *f = fopen(TRACE "/trace", "re");
-	unsigned int n = 0;
-	char line[512];
-
-	while (f && fgets(line, sizeof(line), f))
-		n += !!strstr(line, what);
-	if (f)
-		fclose(f);
-	return n;
 }
 
 /*
@@ -115,7 +85,9 @@ TEST_F_TIMEOUT(borrow, last_reference_is_the_threads, 100)
 
 	if (!(w->env.info.out_caps & PINDROP_CAP_MEM_TO_MEM))
 		SKIP(return, "the device does not copy from memory to memory");
-	MUST(trace_start());
+	/* The kernel's own word on who was: it is put elsewhere. */
+	MUST(ring_trace_start());
+	MUST(ring_trace_enable(EVENT, "1"));
 	for (i = 0; i < ROUNDS && !last; i++) {
 		w->shared->flag = 0;
 		pid = fork();
@@ -134,7 +106,7 @@ TEST_F_TIMEOUT(borrow, last_reference_is_the_threads, 100)
 		close(w->fd);
 		w->fd = pd_open(&w->env);
 		ASSERT_LE(0, w->fd);
-		last = trace_count("function mmput_async_fn");
+		last = ring_trace_count("function mmput_async_fn");
 	}
 	fprintf(stderr, "# borrow: the thread was the last in round %d\n", i);
 	EXPECT_LT(0, last);

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "ring_utils.h"
 
+#define TRACE "/sys/kernel/tracing/instances/pindrop_ring"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void ring_place(struct ring *r, void *at)
@@ -239,4 +242,49 @@ bool ring_thread_gone(pid_t owner, long ms)
 		pd_sleep_ms(2);
 	}
 	return true;
+}
+
+/* What the kernel itself says, in an instance of its tracing of our own. */
+int ring_trace_start(void)
+{
+	rmdir(TRACE);
+	if (mkdir(TRACE, 0700))
+		return -errno;
+	/* Names of processes would have the kernel patch its scheduler. */
+	return pd_write_file(TRACE "/trace_options", "norecord-cmd");
+}
+
+int ring_trace_write(const char *file, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), TRACE "/%s", file);
+	return pd_write_file(path, text);
+}
+
+int ring_trace_enable(const char *event, const char *value)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "events/%s/enable", event);
+	return ring_trace_write(file, value);
+}
+
+/* Lines that say so. */
+unsigned int ring_trace_count(const char *what)
+{
+	FILE *f = fopen(TRACE "/trace", "re");
+	unsigned int n = 0;
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		n += line[0] != '#' && strstr(line, what);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+void ring_trace_end(void)
+{
+	rmdir(TRACE);
 }

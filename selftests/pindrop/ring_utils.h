@@ -47,4 +47,10 @@ bool ring_sleeps(struct ring *r, long ms);
 pid_t ring_thread(pid_t owner);
 bool ring_thread_gone(pid_t owner, long ms);
 
+int ring_trace_start(void);
+int ring_trace_write(const char *file, const char *text);
+int ring_trace_enable(const char *event, const char *value);
+unsigned int ring_trace_count(const char *what);
+void ring_trace_end(void);
+
 #endif
