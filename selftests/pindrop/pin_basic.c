@@ -516,7 +516,7 @@ TEST_F(pin, of_pairs_of_pages)
 	for (at = 1; at < 16; at += 2)
 		EXPECT_EQ(0, pin_out(&self->w, &p, at * page - PIN_COPY / 2,
 				     PIN_COPY))
-			TH_LOG("page %zu", at);
+	TH_LOG("page %zu", at);
 	MUST(pd_free(self->w.fd, p.handle));
 	EXPECT_PINNED(&self->w, 0);
 	pin_drop(&m);
