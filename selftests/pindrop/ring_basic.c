@@ -1259,7 +1259,7 @@ TEST_F(thread, what_was_given_back_ends_with_the_context)
 	self->fd = pd_open(&self->env);
 }
 
-/* What is there the thread takes by itself. */
+/* What is there the thread takes by itself, awake for longer than a job is. */
 TEST_F(thread, borrows_memory)
 {
 	const size_t page = self->env.page, len = 4 * page;
@@ -1274,8 +1274,7 @@ TEST_F(thread, borrows_memory)
 	memset(mem + len, 0, len);
 	MUST(THREAD(0, .idle_us = 1000000));
 	for (i = 0; i < 2; i++) {
-		job = by_address(NULL, mem, NULL, mem + len,
-				 i ? 2 * page : 256);
+		job = by_address(NULL, mem, NULL, mem + len, i ? page : 256);
 		ASSERT_TRUE(ring_put(&self->ring, &job));
 		/* Another may hold the address space's lock for a moment. */
 		begin = pd_now_ns();

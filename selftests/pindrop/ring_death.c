@@ -465,6 +465,10 @@ static void storm_live(const struct pd_env *env, unsigned int *stop,
 		n = ring_submit(&r);
 		CHILD(n >= 0 || n == -EBUSY);
 		while (ring_flushed(&r, &cqe) == 1) {
+			if (cqe.user_data != seen || cqe.result)
+				dprintf(STDERR_FILENO,
+					"# storm: completion %llu is of %llu, with %d\n",
+					seen, cqe.user_data, cqe.result);
 			CHILD(cqe.user_data == seen && !cqe.result);
 			seen++;
 		}

@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include "ring_utils.h"
 
-#define TRACE "/sys/kernel/tracing/instances/pindrop_ring"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define TRACE "/sys/kernel/tracing/instances/pindrop_ring"
 
 static void ring_place(struct ring *r, void *at)
 {
