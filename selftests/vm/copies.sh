@@ -12,7 +12,11 @@ take_turns() {
 	copy=$dir/tree$1
 	mkdir -p "$copy"
 	find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -r {} +
-	find "$top" -mindepth 1 -maxdepth 1 ! -name build ! -name .git -exec cp -r -t "$copy" {} +
+	# With its times: what is built of it need not be built again.
+	find "$top" -mindepth 1 -maxdepth 1 ! -name build ! -name .git -exec cp -a -t "$copy" {} +
+	mkdir -p "$copy/build"
+	rm -rf "$copy"/build/{ksft,user,pfnmap*}
+	cp -a "$build"/{ksft,user,pfnmap*} "$copy/build/"
 	for ((i = 0; i < count; i++)); do
 		# Whoever makes it has it.
 		! mkdir "$dir/$i" 2> /dev/null || "$function" "$i"
@@ -20,11 +24,14 @@ take_turns() {
 }
 
 # share_out DIR COUNT FUNCTION: call FUNCTION I for all I below COUNT, a few at a time; what it says of I goes to DIR/I/.
-# Called with the tree's lock held.
+# Called with the tree's lock held, and all packages there.
 share_out() {
 	local n
 	rm -rf "$1"/[0-9]*
 	mkdir -p "$1"
+	# What all of them have in common.
+	"$vm/ksft" "$1/tests" > /dev/null
+	build_user
 	trap 'kill $(jobs -p) 2> /dev/null; exit 130' INT TERM
 	for ((n = 0; n < workers; n++)); do take_turns $n "$@" & done
 	wait
