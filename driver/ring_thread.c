@@ -2,16 +2,18 @@
 /*
  * The thread that consumes a ring. It belongs to itself: it holds its context,
  * its ring and this module, ends when it is told to, and nobody waits for
- * that. What it allocates is charged to no memory cgroup; the limits of the
- * owner's user hold.
+ * that. What it allocates is charged to the memory cgroup that the owner was in
+ * when he asked for it.
  */
 #include "pindrop.h"
 
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
+#include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 /* Until memory is asked for again. */
@@ -21,6 +23,7 @@
 struct ring_job {
 	struct pindrop_ctx *ctx;
 	struct pindrop_ring *ring;
+	struct mem_cgroup *memcg; /* the thread's reference; may be NULL */
 };
 
 static bool thread_wanted(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
@@ -99,9 +102,11 @@ static int thread_run(void *data)
 {
 	struct ring_job *job = data;
 	struct pindrop_ring *ring = job->ring;
+	struct mem_cgroup *memcg = job->memcg;
 	struct pindrop_ctx *ctx = job->ctx;
 
 	kfree(job);
+	set_active_memcg(memcg);
 	/*
 	 * Not left unstarted: a program can take its time to be told of its
 	 * ring, and such a thread would be reported as hung. Pairs with the
@@ -109,6 +114,8 @@ static int thread_run(void *data)
 	 */
 	wait_event_idle(ring->wait, smp_load_acquire(&ring->started));
 	thread_serve(ctx, ring);
+	set_active_memcg(NULL);
+	mem_cgroup_put(memcg);
 	/* For ever: RING_ENTER will say why. */
 	WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_WAKEUP);
 	atomic64_dec(&ring->user->threads);
@@ -129,10 +136,13 @@ static struct task_struct *thread_new(struct pindrop_ctx *ctx,
 		return ERR_PTR(-ENOMEM);
 	job->ctx = ctx;
 	job->ring = ring;
+	job->memcg = get_mem_cgroup_from_mm(current->mm);
 	task = kthread_create(thread_run, job, "pindrop/%d",
 			      task_tgid_nr(current));
-	if (IS_ERR(task))
+	if (IS_ERR(task)) {
+		mem_cgroup_put(job->memcg);
 		kfree(job);
+	}
 	return task;
 }
 

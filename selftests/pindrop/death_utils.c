@@ -259,20 +259,31 @@ int death_group_join(void)
 	return pd_write_file(GROUP "/cgroup.procs", "0");
 }
 
-/* How often the kernel has killed in the group. */
-long death_group_kills(void)
+static long group_value(const char *file, const char *of)
 {
-	FILE *f = fopen(GROUP "/memory.events", "re");
+	FILE *f = fopen(file, "re");
 	char name[64];
 	long value, found = -1;
 
 	if (!f)
 		return -1;
 	while (fscanf(f, "%63s %ld", name, &value) == 2)
-		if (!strcmp(name, "oom_kill"))
+		if (!strcmp(name, of))
 			found = value;
 	fclose(f);
 	return found;
+}
+
+/* How often the kernel has killed in the group. */
+long death_group_kills(void)
+{
+	return group_value(GROUP "/memory.events", "oom_kill");
+}
+
+/* Bytes of the kernel's objects that the group is charged with; lags behind. */
+long death_group_objects(void)
+{
+	return group_value(GROUP "/memory.stat", "slab_unreclaimable");
 }
 
 /* Whatever there is of it. */

@@ -87,6 +87,7 @@ bool death_kernel_is_slow(void);
 const char *death_group(unsigned long bytes);
 int death_group_join(void);
 long death_group_kills(void);
+long death_group_objects(void);
 void death_group_end(void);
 
 int death_send_fds(int sock, const int *fd, unsigned int count);

@@ -17,6 +17,8 @@
 #include "ring_utils.h"
 
 #define THREAD_MS 2000
+/* The kernel sums up what groups use every two seconds. */
+#define GROUP_MS 5000
 /* How long processes die in the storm; PD_RING_STORM_MS is for longer ones. */
 #define STORM_MS 5000
 #define STORM_RINGS 16
@@ -54,6 +56,7 @@ FIXTURE_SETUP(end)
 FIXTURE_TEARDOWN(end)
 {
 	munmap(self->will, self->w.env.page);
+	death_group_end();
 	DEATH_TEARDOWN(&self->w);
 }
 
@@ -314,6 +317,38 @@ TEST_F(end, with_memory_borrowed)
 	}
 	EXPECT_EQ(pins, pd_vmstat_pins());
 	EXPECT_EQ(0, pd_count(&self->w.env, PD_QUARANTINED));
+}
+
+/* What a job is at the least. */
+#define JOB_BYTES 192
+
+/* Whoever consumes its entries: the jobs are its owner's. */
+TEST_F(end, is_charged_to_its_group)
+{
+	const long jobs = self->w.env.info.out_max_queued;
+	const char *missing = death_group(256 << 20);
+	__u64 begin;
+	pid_t pid;
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		CHILD(!death_group_join());
+		fill_ring(&self->w, self->w.fd, self->will, variant->flags);
+		for (;;)
+			pause();
+	}
+	ASSERT_TRUE(death_ready(&self->w));
+	begin = pd_now_ns();
+	while (death_group_objects() < jobs * JOB_BYTES &&
+	       pd_ms_since(begin) < GROUP_MS)
+		pd_sleep_ms(10);
+	EXPECT_LE(jobs * JOB_BYTES, death_group_objects());
+	EXPECT_EQ(-SIGKILL, death_kill(&self->w, pid));
+	EXPECT_OVER(&self->w, DEATH_ANY_JOBS);
+	EXPECT_TRUE(ring_thread_gone(self->will->pid, THREAD_MS));
 }
 
 static sigjmp_buf after_fault;
