@@ -3,19 +3,16 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
 #include "ring_utils.h"
-
-#define LONG_MS 20000
-#define CALLS "raw_syscalls/sys_enter"
 
 /* Without a ring yet. */
 FIXTURE(setup)
@@ -145,6 +142,53 @@ TEST_F(setup, limits_the_threads_of_a_user)
 	for (i = 0; i < n; i++)
 		close(fd[i]);
 	EXPECT_TRUE(ring_thread_gone(getpid(), 2000));
+	/* What has ended does not count. */
+	fd[0] = pd_open(&self->env);
+	ASSERT_LE(0, fd[0]);
+	EXPECT_EQ(0, ring_open(fd[0], 1, PINDROP_RING_THREAD, &ring));
+	ring_close(&ring);
+	close(fd[0]);
+}
+
+/* More than a user may have, one after the other, told of or not. */
+TEST_F(setup, gives_its_memory_back)
+{
+	const struct pindrop_ring_setup want = {
+		.size = sizeof(want),
+		.entries = self->env.info.out_max_ring,
+		.cq_entries = self->env.info.out_max_cq,
+	};
+	struct pindrop_ring_setup *args;
+	struct sysinfo info;
+	struct ring ring;
+	__u64 begin;
+	long rounds;
+	int fd, err;
+
+	ASSERT_EQ(0, sysinfo(&info));
+	args = mmap(NULL, self->env.page, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, args);
+	*args = want;
+	ASSERT_EQ(0, mprotect(args, self->env.page, PROT_READ));
+	rounds = info.totalram / 2 * info.mem_unit /
+			 (want.entries * sizeof(struct pindrop_sqe)) +
+		 1;
+	while (rounds--) {
+		ASSERT_EQ(-EFAULT,
+			  pd_ioctl(self->fd, PINDROP_VERB_RING_SETUP, args));
+		fd = pd_open(&self->env);
+		ASSERT_LE(0, fd);
+		begin = pd_now_ns();
+		/* The last one goes with its file, or soon after. */
+		do
+			err = ring_make(fd, &want, &ring);
+		while (err == -EDQUOT && pd_ms_since(begin) < 2000);
+		ASSERT_EQ(0, err);
+		ring_close(&ring);
+		close(fd);
+	}
+	munmap(args, self->env.page);
 }
 
 TEST_F(setup, enter_without_it)
@@ -291,7 +335,7 @@ FIXTURE_TEARDOWN(ring)
 						.eventfd = self->eventfd,      \
 						__VA_ARGS__ },                 \
 		  &self->ring)
-#define AWAIT(cqe) ring_await(&self->ring, (cqe), LONG_MS)
+#define AWAIT(cqe) ring_await(&self->ring, (cqe), RING_LONG_MS)
 
 TEST_F(ring, of_one_nop)
 {
@@ -425,7 +469,7 @@ TEST_F(ring, overflow_loses_nothing)
 	ASSERT_LE(0, ring_submit(&self->ring));
 	begin = pd_now_ns();
 	while (RING_LOAD(self->ring.shared->cq_overflow) < n - room &&
-	       pd_ms_since(begin) < LONG_MS) {
+	       pd_ms_since(begin) < RING_LONG_MS) {
 		/* A thread may have begun with fewer of them. */
 		pd_sleep_ms(1);
 		if (RING_LOAD(self->ring.shared->cq_flags) &&
@@ -573,7 +617,7 @@ TEST_F(ring, tells_an_eventfd)
 	for (i = 0; i < 3; i++) {
 		ASSERT_TRUE(ring_put_nop(&self->ring, i));
 		ASSERT_LE(0, ring_submit(&self->ring));
-		EXPECT_EQ(POLLIN, events(self->eventfd, LONG_MS));
+		EXPECT_EQ(POLLIN, events(self->eventfd, RING_LONG_MS));
 		ASSERT_EQ(8, read(self->eventfd, &count, 8));
 		/* The entry is posted first. */
 		EXPECT_TRUE(ring_get(&self->ring, &cqe));
@@ -591,7 +635,7 @@ TEST_F(ring, tells_poll)
 	EXPECT_EQ(0, events(self->fd, 0));
 	ASSERT_TRUE(ring_put_nop(&self->ring, 0));
 	ASSERT_LE(0, ring_submit(&self->ring));
-	EXPECT_EQ(POLLIN, events(self->fd, LONG_MS));
+	EXPECT_EQ(POLLIN, events(self->fd, RING_LONG_MS));
 	ASSERT_TRUE(AWAIT(&cqe));
 	EXPECT_EQ(0, events(self->fd, 0));
 	/* A job of SUBMIT is still WAIT's to tell. */
@@ -614,12 +658,75 @@ TEST_F(ring, poll_sleeps_until_the_end)
 	ASSERT_TRUE(ring_put(&self->ring, &job));
 	ASSERT_LE(0, ring_submit(&self->ring));
 	EXPECT_EQ(0, events(self->fd, 0));
-	EXPECT_EQ(POLLIN, events(self->fd, LONG_MS));
+	EXPECT_EQ(POLLIN, events(self->fd, RING_LONG_MS));
 	EXPECT_EQ(-1, pd_wrong(self->dst.map, 2 * self->piece, 1));
 }
 
-#define GETEVENTS PINDROP_ENTER_GETEVENTS
-#define WAKEUP PINDROP_ENTER_WAKEUP
+/* That there is more, and that it was posted. */
+TEST_F(setup, tells_of_what_was_kept)
+{
+	const int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pindrop_cqe cqe;
+	__u64 i, count;
+
+	ASSERT_LE(0, event);
+	MUST(SETUP(.entries = 4, .cq_entries = 2, .flags = PINDROP_RING_EVENTFD,
+		   .eventfd = event));
+	for (i = 0; i < 4; i++) {
+		ASSERT_TRUE(ring_put_nop(&self->ring, i));
+	}
+	ASSERT_EQ(4, ring_submit(&self->ring));
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(ring_await(&self->ring, &cqe, RING_LONG_MS));
+	}
+	ASSERT_EQ(8, read(event, &count, 8));
+	EXPECT_FALSE(ring_get(&self->ring, &cqe));
+	EXPECT_EQ(POLLIN, events(self->fd, 0));
+	EXPECT_EQ(0, ring_enter(&self->ring, GETEVENTS, 0, 0, 0));
+	EXPECT_EQ(POLLIN, events(event, 0));
+	ASSERT_TRUE(ring_get(&self->ring, &cqe));
+	EXPECT_EQ(2, cqe.user_data);
+	close(event);
+}
+
+/* All that has room is posted at once, however much that is. */
+TEST_F(setup, posts_all_that_was_kept)
+{
+	const size_t len = 4 * self->env.info.out_max_piece;
+	const unsigned int n = 1024, room = 512;
+	__u64 i, begin = pd_now_ns();
+	struct pindrop_job_desc job;
+	struct pd_buf src, dst;
+	struct pindrop_cqe cqe;
+
+	MUST(pd_create(self->fd, len, &src));
+	MUST(pd_create(self->fd, len, &dst));
+	MUST(SETUP(.entries = n, .cq_entries = room));
+	/* The others are over when this is. */
+	job = pd_copy(&src, 0, &dst, 0, len);
+	ASSERT_TRUE(ring_fill(&self->ring, &job));
+	for (i = 1; i < n; i++) {
+		job = pd_nop(i);
+		ASSERT_TRUE(ring_fill(&self->ring, &job));
+	}
+	ring_publish(&self->ring);
+	ASSERT_EQ(n, ring_submit(&self->ring));
+	while (RING_LOAD(self->ring.shared->cq_overflow) < n - room &&
+	       pd_ms_since(begin) < RING_LONG_MS)
+		pd_sleep_ms(1);
+	ASSERT_EQ(n - room, RING_LOAD(self->ring.shared->cq_overflow));
+	for (i = 0; i < room; i++) {
+		ASSERT_TRUE(ring_get(&self->ring, &cqe));
+	}
+	EXPECT_EQ(0, ring_enter(&self->ring, GETEVENTS, 0, 0, 0));
+	EXPECT_EQ(n, RING_LOAD(self->ring.shared->cq_tail));
+	EXPECT_EQ(0, RING_LOAD(self->ring.shared->cq_flags));
+	for (i = room; i < n && ring_get(&self->ring, &cqe); i++) {
+		EXPECT_EQ(i, cqe.user_data);
+	}
+	pd_unmap(&src);
+	pd_unmap(&dst);
+}
 
 TEST_F(ring, arguments_that_do_not_fit)
 {
@@ -662,7 +769,7 @@ TEST_F(ring, waits_for_so_many)
 	ASSERT_TRUE(ring_put(&self->ring, &job));
 	/* What was consumed counts more than that the time was up. */
 	EXPECT_EQ(wake ? 0 : 2, ring_enter(&self->ring, GETEVENTS | wake,
-					   wake ? 0 : 2, 1, LONG_MS));
+					   wake ? 0 : 2, 1, RING_LONG_MS));
 	FAILS(ETIME, ring_enter(&self->ring, GETEVENTS, 0, 2, 0));
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
@@ -682,7 +789,7 @@ TEST_F(ring, waits_for_what_there_can_be)
 	ASSERT_TRUE(ring_put_nop(&self->ring, 2));
 	ASSERT_TRUE(ring_put_nop(&self->ring, 3));
 	ASSERT_LE(0, ring_submit(&self->ring));
-	EXPECT_EQ(0, ring_enter(&self->ring, GETEVENTS, 0, ~0U, LONG_MS));
+	EXPECT_EQ(0, ring_enter(&self->ring, GETEVENTS, 0, ~0U, RING_LONG_MS));
 }
 
 /* More than a context may have queued: the rest stays where it is. */
@@ -707,7 +814,7 @@ TEST_F(ring, deeper_than_the_queue)
 	n = ring_submit(&self->ring);
 	begin = pd_now_ns();
 	while (variant->flags && RING_LOAD(self->ring.shared->sq_head) < max &&
-	       pd_ms_since(begin) < LONG_MS)
+	       pd_ms_since(begin) < RING_LONG_MS)
 		pd_sleep_ms(1);
 	if (!w->ticket) {
 		EXPECT_EQ(max, self->ring.shared->sq_head);
@@ -721,8 +828,11 @@ TEST_F(ring, deeper_than_the_queue)
 	}
 	for (i = 0; i < 2 * max; i++) {
 		if (ring_flushed(&self->ring, &cqe) != 1) {
-			n = ring_submit(&self->ring);
-			ASSERT_TRUE(n >= 0 || n == -EBUSY);
+			/* A thread finds out by itself that there is room. */
+			if (!variant->flags) {
+				n = ring_submit(&self->ring);
+				ASSERT_TRUE(n >= 0 || n == -EBUSY);
+			}
 			ASSERT_TRUE(AWAIT(&cqe));
 		}
 		ASSERT_EQ(i, cqe.user_data);
@@ -747,7 +857,7 @@ TEST_F(ring, tail_that_cannot_be)
 			begin = pd_now_ns();
 			EXPECT_LE(0, ring_enter(&self->ring, WAKEUP, 0, 0, 0));
 			while (!RING_LOAD(self->ring.shared->sq_dropped) &&
-			       pd_ms_since(begin) < LONG_MS)
+			       pd_ms_since(begin) < RING_LONG_MS)
 				pd_sleep_ms(1);
 		} else {
 			FAILS(EINVAL, ring_enter(&self->ring, 0, 8, 0, 0));
@@ -809,541 +919,6 @@ TEST_F(ring, words_of_the_kernel_are_not_read)
 		self->ring.shared->cq_overflow = 99;
 	}
 	EXPECT_EQ(30, pd_grown(&self->env, PD_JOBS_DONE));
-}
-
-/* A job that names addresses on one side or on both. */
-static struct pindrop_job_desc by_address(const struct pd_buf *src,
-					  const void *from,
-					  const struct pd_buf *dst, void *to,
-					  size_t len)
-{
-	struct pindrop_job_desc job = { .op = PINDROP_OP_COPY, .length = len };
-
-	if (src) {
-		job.src = src->handle;
-	} else {
-		job.flags |= PINDROP_SQE_SRC_ADDR;
-		job.src_offset = (unsigned long)from;
-	}
-	if (dst) {
-		job.dst = dst->handle;
-	} else {
-		job.flags |= PINDROP_SQE_DST_ADDR;
-		job.dst_offset = (unsigned long)to;
-	}
-	return job;
-}
-
-static int do_one(struct ring *r, const struct pindrop_job_desc *job)
-{
-	struct pindrop_cqe cqe;
-	int n;
-
-	if (!ring_put(r, job))
-		return -1000;
-	n = ring_submit(r);
-	if (n < 0)
-		return n;
-	return ring_collect(r, &cqe, LONG_MS) ? cqe.result : -1001;
-}
-
-#define DO(...)             \
-	do_one(&self->ring, \
-	       (struct pindrop_job_desc[]) { by_address(__VA_ARGS__) })
-
-static void *memory(size_t len, int prot)
-{
-	void *at = mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return at == MAP_FAILED ? NULL : at;
-}
-
-/* Little is copied, more is pinned, not all of it begins with a page. */
-TEST_F(ring, of_plain_memory)
-{
-	const size_t page = self->env.page, big = 4 * page;
-	const size_t lengths[] = { 256, 2048, 2304, 2 * page };
-	unsigned char *from = memory(big, PROT_READ | PROT_WRITE);
-	unsigned char *to = memory(big, PROT_READ | PROT_WRITE);
-	size_t len, at = 256;
-	unsigned int i;
-
-	ASSERT_NE(NULL, from);
-	ASSERT_NE(NULL, to);
-	MUST(RING(.entries = 8));
-	for (i = 0; i < ARRAY_LEN(lengths); i++) {
-		len = lengths[i];
-		pd_fill(from + at, len, i);
-		memset(self->dst.map, 0, big);
-		EXPECT_EQ(0, DO(NULL, from + at, &self->dst, NULL, len));
-		EXPECT_EQ(-1, pd_wrong(self->dst.map, len, i));
-		EXPECT_EQ(-1, pd_nonzero(self->dst.map + len, big - len));
-		memset(to, 0, big);
-		EXPECT_EQ(0, DO(&self->src, NULL, NULL, to + at, len));
-		EXPECT_EQ(-1, pd_wrong(to + at, len, 1));
-		EXPECT_EQ(-1, pd_nonzero(to, at));
-		EXPECT_EQ(-1, pd_nonzero(to + at + len, big - at - len));
-		memset(to, 0, big);
-		EXPECT_EQ(0, DO(NULL, from + at, NULL, to + at, len));
-		EXPECT_EQ(-1, pd_wrong(to + at, len, i));
-	}
-	/* Nothing of it is held for longer than the job. */
-	EXPECT_TRUE(pd_count_becomes(&self->env, PD_PINNED, 0, 2000));
-	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BUFFERS,
-				     self->env.before.v[PD_BUFFERS] + 2, 2000));
-	munmap(from, big);
-	munmap(to, big);
-}
-
-/* Memory that is not there yet is only a matter of who asks for it. */
-TEST_F(ring, of_memory_that_was_never_touched)
-{
-	const size_t len = 2 * self->env.page;
-	unsigned char *from = memory(len, PROT_READ | PROT_WRITE);
-	unsigned char *to = memory(len, PROT_READ | PROT_WRITE);
-
-	ASSERT_NE(NULL, from);
-	ASSERT_NE(NULL, to);
-	MUST(RING(.entries = 8));
-	memset(self->dst.map, 1, len);
-	EXPECT_EQ(0, DO(NULL, from, &self->dst, NULL, 256));
-	EXPECT_EQ(-1, pd_nonzero(self->dst.map, 256));
-	EXPECT_EQ(0, DO(&self->src, NULL, NULL, to, len));
-	EXPECT_EQ(-1, pd_wrong(to, len, 1));
-	munmap(from, len);
-	munmap(to, len);
-}
-
-TEST_F(ring, of_memory_that_is_not_to_be_had)
-{
-	const size_t page = self->env.page;
-	unsigned char *none = memory(2 * page, PROT_NONE);
-	unsigned char *only = memory(2 * page, PROT_READ);
-	unsigned char *good = memory(2 * page, PROT_READ | PROT_WRITE);
-	struct pindrop_job_desc job;
-
-	ASSERT_NE(NULL, none);
-	ASSERT_NE(NULL, only);
-	ASSERT_NE(NULL, good);
-	MUST(RING(.entries = 8));
-	FAILS(EFAULT, DO(NULL, none, &self->dst, NULL, 256));
-	FAILS(EFAULT, DO(NULL, none, &self->dst, NULL, page));
-	FAILS(EFAULT, DO(&self->src, NULL, NULL, none, 256));
-	FAILS(EFAULT, DO(&self->src, NULL, NULL, only, 256));
-	FAILS(EFAULT, DO(NULL, NULL, &self->dst, NULL, 256));
-	FAILS(EFAULT, DO(NULL, (void *)-8192L, &self->dst, NULL, 4096));
-	FAILS(EFAULT, DO(&self->src, NULL, NULL, (void *)-8192L, 4096));
-	FAILS(EINVAL, DO(NULL, (void *)-4096L, &self->dst, NULL, 8192));
-	/* The same memory on both sides. */
-	FAILS(EINVAL, DO(NULL, good, NULL, good + 64, 256));
-	/* A handle besides. */
-	job = by_address(NULL, good, &self->dst, NULL, 256);
-	job.src = self->src.handle;
-	FAILS(EINVAL, do_one(&self->ring, &job));
-	job = pd_nop(0);
-	job.flags = PINDROP_SQE_SRC_ADDR;
-	FAILS(EINVAL, do_one(&self->ring, &job));
-	EXPECT_EQ(0, DO(NULL, good, &self->dst, NULL, 256));
-	EXPECT_TRUE(pd_count_becomes(&self->env, PD_PINNED, 0, 2000));
-	munmap(none, 2 * page);
-	munmap(only, 2 * page);
-	munmap(good, 2 * page);
-}
-
-/* An ordinary user, who may pin nothing: what is copied is none of that. */
-TEST_F(ring, of_memory_is_limited)
-{
-	const struct rlimit none = {};
-	const size_t page = self->env.page;
-	pid_t pid = fork();
-
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		unsigned char *mem = memory(4 * page, PROT_READ | PROT_WRITE);
-		struct pindrop_job_desc job;
-		struct pd_buf dst;
-		struct ring r;
-		int fd = pd_open(&self->env);
-
-		CHILD(fd >= 0 && mem);
-		CHILD(!setrlimit(RLIMIT_MEMLOCK, &none));
-		CHILD(!setresuid(65534, 65534, 65534));
-		CHILD(!pd_create(fd, 4 * page, &dst));
-		CHILD(!ring_open(fd, 8, variant->flags, &r));
-		memset(mem, 1, 4 * page);
-		job = by_address(NULL, mem, &dst, NULL, 256);
-		CHILD(!do_one(&r, &job));
-		job = by_address(NULL, mem, &dst, NULL, 2 * page);
-		CHILD(do_one(&r, &job) == -ENOMEM);
-		job = by_address(&dst, NULL, NULL, mem, 256);
-		CHILD(do_one(&r, &job) == -ENOMEM);
-		_exit(0);
-	}
-	EXPECT_EQ(0, pd_join(pid));
-}
-
-/* With a thread, and idle times that matter. */
-FIXTURE(thread)
-{
-	struct pd_env env;
-	int fd;
-	struct ring ring;
-};
-
-FIXTURE_SETUP(thread)
-{
-	PD_SETUP(&self->env);
-	self->fd = pd_open(&self->env);
-	ASSERT_LE(0, self->fd);
-}
-
-FIXTURE_TEARDOWN(thread)
-{
-	ring_close(&self->ring);
-	close(self->fd);
-	PD_TEARDOWN(&self->env);
-}
-
-#define THREAD(more, ...)                                                      \
-	ring_make(self->fd,                                                    \
-		  &(struct pindrop_ring_setup){ .entries = 8,                  \
-						.flags = PINDROP_RING_THREAD | \
-							 (more),               \
-						__VA_ARGS__ },                 \
-		  &self->ring)
-
-/* Nobody enters the driver, all the same it is done. */
-TEST_F(thread, serves_without_being_asked)
-{
-	struct pindrop_cqe cqe;
-	__u64 i;
-
-	MUST(THREAD(0, .idle_us = 1000000));
-	for (i = 0; i < 2000; i++) {
-		ASSERT_TRUE(ring_put_nop(&self->ring, i));
-		ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-		ASSERT_EQ(i, cqe.user_data);
-		ASSERT_EQ(0, RING_LOAD(self->ring.shared->sq_flags));
-	}
-}
-
-/* So many NOPs, and nothing else than looking at memory. */
-static __u64 done_by_looking(struct ring *r, __u64 jobs)
-{
-	unsigned long looks = 0;
-	struct pindrop_cqe cqe;
-	__u64 i = 0;
-
-	while (i < jobs && ring_put_nop(r, i)) {
-		while (!ring_get(r, &cqe))
-			if (++looks > 1000000000)
-				return i;
-		i++;
-	}
-	return i;
-}
-
-/* As the kernel counts: all that it sees is the end of the counting. */
-TEST_F(thread, needs_no_call_while_it_is_awake)
-{
-	char pid[16];
-	__u64 done;
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	MUST(ring_trace_start());
-	MUST(ring_trace_write("set_event_pid", pid));
-	MUST(THREAD(0, .idle_us = 1000000));
-	EXPECT_EQ(1, done_by_looking(&self->ring, 1));
-	MUST(ring_trace_enable(CALLS, "1"));
-	done = done_by_looking(&self->ring, 2000);
-	MUST(ring_trace_enable(CALLS, "0"));
-	EXPECT_EQ(2000, done);
-	EXPECT_EQ(0, RING_LOAD(self->ring.shared->sq_flags));
-	/* close() after it began; open() and write() to end it. */
-	EXPECT_EQ(3, ring_trace_count("sys_enter"));
-	ring_trace_end();
-}
-
-/* The kernel's own word that a thread sleeps. */
-static bool is_idle(pid_t tid, long ms)
-{
-	__u64 start = pd_now_ns();
-	char dir[64], text[256], *state;
-
-	snprintf(dir, sizeof(dir), "/proc/%d", tid);
-	while (pd_ms_since(start) <= ms) {
-		if (pd_read_in(dir, "stat", text, sizeof(text)))
-			return false;
-		state = strrchr(text, ')');
-		if (state && state[2] == 'I')
-			return true;
-		pd_sleep_ms(1);
-	}
-	return false;
-}
-
-TEST_F(thread, sleeps_and_is_woken)
-{
-	struct pindrop_cqe cqe;
-	int i;
-
-	MUST(THREAD(0, .idle_us = 100));
-	for (i = 0; i < 20; i++) {
-		ASSERT_TRUE(ring_sleeps(&self->ring, LONG_MS));
-		/* It says so first, and then has a last look. */
-		ASSERT_TRUE(is_idle(ring_thread(getpid()), LONG_MS));
-		ASSERT_TRUE(ring_put_nop(&self->ring, i));
-		EXPECT_FALSE(ring_await(&self->ring, &cqe, 20));
-		ASSERT_EQ(0, ring_enter(&self->ring, WAKEUP, 0, 0, 0));
-		ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-		ASSERT_EQ(i, cqe.user_data);
-	}
-}
-
-/* Whatever the moment: who sees no flag need not wake it. */
-TEST_F(thread, no_wake_up_is_lost)
-{
-	struct pindrop_cqe cqe;
-	int i;
-
-	MUST(THREAD(0, .idle_us = 50));
-	for (i = 0; i < 2000; i++) {
-		ASSERT_TRUE(ring_put_nop(&self->ring, i));
-		ASSERT_LE(0, ring_submit(&self->ring));
-		ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-		ASSERT_EQ(i, cqe.user_data);
-		if (i % 7 == 0)
-			usleep(i % 100);
-	}
-}
-
-/* It sleeps for want of room, with entries left; room wakes it. */
-TEST_F(thread, is_woken_by_room)
-{
-	struct pindrop_cqe cqe;
-	int put = 0, got = 0;
-	__u64 begin = pd_now_ns();
-
-	MUST(THREAD(0, .idle_us = 100, .cq_entries = 1));
-	/* It takes some, two completions at the least, and then no more. */
-	while (pd_ms_since(begin) < 100) {
-		while (ring_put_nop(&self->ring, put))
-			put++;
-		ASSERT_LE(0, ring_submit(&self->ring));
-		pd_sleep_ms(1);
-	}
-	EXPECT_EQ(8, put - RING_LOAD(self->ring.shared->sq_head));
-	ASSERT_TRUE(ring_sleeps(&self->ring, LONG_MS));
-	/* From here on nobody says WAKEUP. */
-	while (got < put) {
-		if (ring_flushed(&self->ring, &cqe) != 1) {
-			ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-		}
-		ASSERT_EQ(got, cqe.user_data);
-		got++;
-	}
-}
-
-/* A page of shared memory that is pinned, and was not mapped in between. */
-static int suspect_pin(int fd, size_t page, unsigned char **at,
-		       struct pd_buf *buf)
-{
-	struct pindrop_pin pin = { .size = sizeof(pin), .length = page };
-	int err;
-
-	*at = mmap(NULL, page, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (*at == MAP_FAILED)
-		return -errno;
-	pd_fill(*at, page, 3);
-	pin.address = (unsigned long)*at;
-	err = pd_ioctl(fd, PINDROP_VERB_PIN, &pin);
-	if (err)
-		return err;
-	buf->handle = pin.out_handle;
-	return madvise(*at, page, MADV_DONTNEED) ? -errno : 0;
-}
-
-/* Only the owner can look it up: his turn, and then the thread's again. */
-TEST_F(thread, gives_back_what_is_the_owners)
-{
-	const size_t page = self->env.page;
-	struct pollfd p = { .fd = self->fd, .events = POLLIN };
-	struct pindrop_job_desc job;
-	struct pd_buf pinned = {}, dst;
-	struct pindrop_cqe cqe;
-	unsigned char *at;
-	__u64 i, begin = pd_now_ns();
-
-	MUST(THREAD(0, .idle_us = 1000000));
-	MUST(pd_create(self->fd, page, &dst));
-	MUST(suspect_pin(self->fd, page, &at, &pinned));
-	job = pd_nop(0);
-	ASSERT_TRUE(ring_fill(&self->ring, &job));
-	job = pd_copy(&pinned, 0, &dst, 0, 256);
-	job.user_data = 1;
-	ASSERT_TRUE(ring_fill(&self->ring, &job));
-	job = pd_nop(2);
-	ASSERT_TRUE(ring_fill(&self->ring, &job));
-	ring_publish(&self->ring);
-	ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-	EXPECT_EQ(0, cqe.user_data);
-	while (!(RING_LOAD(self->ring.shared->sq_flags) &
-		 PINDROP_SQ_NEED_ENTER) && pd_ms_since(begin) < LONG_MS)
-		pd_sleep_ms(1);
-	EXPECT_FALSE(ring_await(&self->ring, &cqe, 20));
-	/* And what comes behind it waits, too. */
-	ASSERT_TRUE(ring_put_nop(&self->ring, 3));
-	EXPECT_EQ(1, poll(&p, 1, 0));
-	EXPECT_EQ(POLLIN, p.revents);
-	ASSERT_EQ(0, ring_enter(&self->ring, 0, 0, 0, 0));
-	for (i = 1; i < 4; i++) {
-		ASSERT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-		EXPECT_EQ(i, cqe.user_data);
-		EXPECT_EQ(0, cqe.result);
-	}
-	EXPECT_EQ(-1, pd_wrong(dst.map, 256, 3));
-	EXPECT_EQ(0, self->ring.shared->sq_flags & PINDROP_SQ_NEED_ENTER);
-	munmap(at, page);
-	pd_unmap(&dst);
-}
-
-/* Asleep in the driver is as good. */
-TEST_F(thread, has_the_owner_do_it_who_waits)
-{
-	const size_t page = self->env.page;
-	struct pindrop_job_desc job;
-	struct pd_buf pinned = {}, dst;
-	struct pindrop_cqe cqe;
-	unsigned char *at;
-
-	MUST(THREAD(0, .idle_us = 1));
-	MUST(pd_create(self->fd, page, &dst));
-	MUST(suspect_pin(self->fd, page, &at, &pinned));
-	ASSERT_TRUE(ring_sleeps(&self->ring, LONG_MS));
-	job = pd_copy(&pinned, 0, &dst, 0, 256);
-	ASSERT_TRUE(ring_put(&self->ring, &job));
-	ASSERT_EQ(0, ring_enter(&self->ring, WAKEUP | GETEVENTS, 0, 1,
-				LONG_MS));
-	ASSERT_TRUE(ring_get(&self->ring, &cqe));
-	EXPECT_EQ(0, cqe.result);
-	EXPECT_EQ(-1, pd_wrong(dst.map, 256, 3));
-	munmap(at, page);
-	pd_unmap(&dst);
-}
-
-/* Nobody looks it up any more: it ends with its context. */
-TEST_F(thread, what_was_given_back_ends_with_the_context)
-{
-	const size_t page = self->env.page;
-	struct pindrop_job_desc job;
-	struct pd_buf pinned = {}, dst;
-	unsigned char *at;
-	__u64 begin = pd_now_ns();
-
-	MUST(THREAD(0, .idle_us = 1000000));
-	MUST(pd_create(self->fd, page, &dst));
-	MUST(suspect_pin(self->fd, page, &at, &pinned));
-	job = pd_copy(&pinned, 0, &dst, 0, 256);
-	ASSERT_TRUE(ring_put(&self->ring, &job));
-	while (!(RING_LOAD(self->ring.shared->sq_flags) &
-		 PINDROP_SQ_NEED_ENTER) && pd_ms_since(begin) < LONG_MS)
-		pd_sleep_ms(1);
-	pd_unmap(&dst);
-	munmap(at, page);
-	ring_close(&self->ring);
-	close(self->fd);
-	EXPECT_EQ(0, pd_grown(&self->env, PD_INFLIGHT));
-	EXPECT_EQ(0, pd_grown(&self->env, PD_PINNED));
-	EXPECT_TRUE(ring_thread_gone(getpid(), 2000));
-	self->fd = pd_open(&self->env);
-}
-
-/* What is there the thread takes by itself, awake for longer than a job is. */
-TEST_F(thread, borrows_memory)
-{
-	const size_t page = self->env.page, len = 4 * page;
-	unsigned char *mem = memory(2 * len, PROT_READ | PROT_WRITE);
-	struct pindrop_job_desc job;
-	struct pindrop_cqe cqe;
-	__u64 begin;
-	int i;
-
-	ASSERT_NE(NULL, mem);
-	pd_fill(mem, len, 6);
-	memset(mem + len, 0, len);
-	MUST(THREAD(0, .idle_us = 1000000));
-	for (i = 0; i < 2; i++) {
-		job = by_address(NULL, mem, NULL, mem + len, i ? page : 256);
-		ASSERT_TRUE(ring_put(&self->ring, &job));
-		/* Another may hold the address space's lock for a moment. */
-		begin = pd_now_ns();
-		while (!ring_get(&self->ring, &cqe) &&
-		       pd_ms_since(begin) < LONG_MS)
-			EXPECT_EQ(0, RING_LOAD(self->ring.shared->sq_flags));
-		EXPECT_EQ(0, cqe.result);
-		EXPECT_EQ(-1, pd_wrong(mem + len, job.length, 6));
-	}
-	munmap(mem, 2 * len);
-}
-
-/* Whether that CPU is the only one on which a thread may run. */
-static bool bound_to(pid_t tid, long cpu)
-{
-	char path[64], line[256], want[64];
-	bool bound = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	snprintf(want, sizeof(want), "Cpus_allowed_list:\t%ld\n", cpu);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		bound |= !strcmp(line, want);
-	if (f)
-		fclose(f);
-	return bound;
-}
-
-TEST_F(thread, runs_where_it_is_told_to)
-{
-	const long last = sysconf(_SC_NPROCESSORS_ONLN) - 1;
-	struct pindrop_cqe cqe;
-	cpu_set_t old, first;
-	pid_t tid;
-
-	/* But nowhere else than who asks for it. */
-	ASSERT_LT(0, last);
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(old), &old));
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(first), &first));
-	FAILS(EINVAL, THREAD(PINDROP_RING_CPU, .cpu = last));
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(old), &old));
-	MUST(THREAD(PINDROP_RING_CPU, .cpu = last));
-	tid = ring_thread(getpid());
-	ASSERT_LT(0, tid);
-	EXPECT_TRUE(bound_to(tid, last));
-	ASSERT_TRUE(ring_put_nop(&self->ring, 1));
-	ASSERT_LE(0, ring_submit(&self->ring));
-	EXPECT_TRUE(ring_await(&self->ring, &cqe, LONG_MS));
-}
-
-TEST_F(thread, ends_with_the_file)
-{
-	MUST(THREAD(0, .idle_us = 1000000));
-	EXPECT_LT(0, ring_thread(getpid()));
-	ring_close(&self->ring);
-	close(self->fd);
-	EXPECT_TRUE(ring_thread_gone(getpid(), 2000));
-	EXPECT_STREQ("", pd_env_leaks(&self->env));
-	self->fd = pd_open(&self->env);
-	/* The same asleep. */
-	MUST(THREAD(0, .idle_us = 1));
-	ASSERT_TRUE(ring_sleeps(&self->ring, LONG_MS));
-	ring_close(&self->ring);
-	close(self->fd);
-	EXPECT_TRUE(ring_thread_gone(getpid(), 2000));
-	self->fd = pd_open(&self->env);
 }
 
 TEST_HARNESS_MAIN

@@ -4,10 +4,12 @@
  * right after waitpid(), and what became of each entry.
  */
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -409,6 +411,76 @@ TEST_F(end, of_who_waits)
 	EXPECT_TRUE(ring_thread_gone(pid, THREAD_MS));
 }
 
+/* In a child: memory that nobody has touched, which no thread can look up. */
+static void leave_entry(struct death_watch *w, struct will *will, int event,
+			__u32 flags)
+{
+	const size_t len = 2 * w->env.page;
+	const struct pindrop_ring_setup want = {
+		.entries = 8,
+		.flags = flags | PINDROP_RING_EVENTFD,
+		.eventfd = event,
+	};
+	struct ring *r = &will->ring;
+	struct pindrop_job_desc job = {
+		.op = PINDROP_OP_COPY,
+		.flags = PINDROP_SQE_SRC_ADDR,
+		.length = len,
+		.user_data = 5,
+	};
+	void *mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHILD(mem != MAP_FAILED);
+	CHILD(!pd_create(w->fd, len, &will->dst));
+	CHILD(!ring_make(w->fd, &want, r));
+	job.src_offset = (unsigned long)mem;
+	job.dst = will->dst.handle;
+	CHILD(ring_put(r, &job));
+	if (flags) {
+		CHILD(ring_submit(r) >= 0);
+		while (!(RING_LOAD(r->shared->sq_flags) &
+			 PINDROP_SQ_NEED_ENTER))
+			pd_sleep_ms(1);
+	}
+	pd_post(&w->shared->flag, 1);
+	for (;;)
+		pause();
+}
+
+/*
+ * Given back to the owner or never consumed: he does not come, and who waits
+ * for an eventfd is told.
+ */
+TEST_F(end, of_what_is_the_owners_turn)
+{
+	const int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pollfd p = { .fd = event, .events = POLLIN };
+	struct ring heir;
+	__u64 count;
+	pid_t pid;
+
+	ASSERT_LE(0, event);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		leave_entry(&self->w, self->will, event, variant->flags);
+	ASSERT_TRUE(death_ready(&self->w));
+	pd_sleep_ms(5);
+	if (read(event, &count, 8) < 0)
+		EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(-SIGKILL, death_kill(&self->w, pid));
+	EXPECT_STREQ("", death_left(&self->w, DEATH_ANY_JOBS));
+	EXPECT_EQ(1, poll(&p, 1, 0));
+	MUST(ring_look(self->w.fd, &self->will->ring, PROT_READ, &heir));
+	EXPECT_EQ(1, heir.shared->cq_tail);
+	EXPECT_EQ(5, heir.cqes[0].user_data);
+	EXPECT_EQ(-EOWNERDEAD, heir.cqes[0].result);
+	ring_close(&heir);
+	EXPECT_TRUE(ring_thread_gone(pid, THREAD_MS));
+	close(event);
+}
+
 /* The device goes, and the owner lives to see it. */
 TEST_F(end, of_the_device)
 {
@@ -451,6 +523,8 @@ TEST_F(end, of_the_device)
 			got++;
 		}
 	EXPECT_EQ(variant->flags ? 1 : 8, got);
+	/* Each that had no room is counted, however often it was tried. */
+	EXPECT_EQ(variant->flags ? 0 : 7, r.shared->cq_overflow);
 	EXPECT_EQ(r.tail, r.shared->sq_head);
 	FAILS(ENODEV,
 	      ring_enter(&r, PINDROP_ENTER_GETEVENTS, 0, 1, PD_FOREVER));

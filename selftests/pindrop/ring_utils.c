@@ -288,3 +288,46 @@ void ring_trace_end(void)
 {
 	rmdir(TRACE);
 }
+
+/* One side or both are addresses, where there is no buffer. */
+struct pindrop_job_desc ring_by_address(const struct pd_buf *src,
+					const void *from,
+					const struct pd_buf *dst, void *to,
+					size_t len)
+{
+	struct pindrop_job_desc job = { .op = PINDROP_OP_COPY, .length = len };
+
+	if (src) {
+		job.src = src->handle;
+	} else {
+		job.flags |= PINDROP_SQE_SRC_ADDR;
+		job.src_offset = (unsigned long)from;
+	}
+	if (dst) {
+		job.dst = dst->handle;
+	} else {
+		job.flags |= PINDROP_SQE_DST_ADDR;
+		job.dst_offset = (unsigned long)to;
+	}
+	return job;
+}
+
+int ring_do_one(struct ring *r, const struct pindrop_job_desc *job)
+{
+	struct pindrop_cqe cqe;
+	int n;
+
+	if (!ring_put(r, job))
+		return -1000;
+	n = ring_submit(r);
+	if (n < 0)
+		return n;
+	return ring_collect(r, &cqe, RING_LONG_MS) ? cqe.result : -1001;
+}
+
+void *ring_anon(size_t len, int prot)
+{
+	void *at = mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}

@@ -8,6 +8,8 @@
 
 #include "pindrop_utils.h"
 
+/* More than anything here takes. */
+#define RING_LONG_MS 20000
 #define RING_ADDRESSES (PINDROP_SQE_SRC_ADDR | PINDROP_SQE_DST_ADDR)
 
 /* @tail and @head are the test's own; what others see is in @shared. */
@@ -20,6 +22,10 @@ struct ring {
 	__u32 tail;
 	__u32 head;
 };
+
+/* Flags of ring_enter(). */
+#define GETEVENTS PINDROP_ENTER_GETEVENTS
+#define WAKEUP PINDROP_ENTER_WAKEUP
 
 /* Of the words in @shared. */
 #define RING_LOAD(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
@@ -43,6 +49,12 @@ bool ring_get(struct ring *r, struct pindrop_cqe *cqe);
 bool ring_await(struct ring *r, struct pindrop_cqe *cqe, long ms);
 int ring_flushed(struct ring *r, struct pindrop_cqe *cqe);
 bool ring_collect(struct ring *r, struct pindrop_cqe *cqe, long ms);
+struct pindrop_job_desc ring_by_address(const struct pd_buf *src,
+					const void *from,
+					const struct pd_buf *dst, void *to,
+					size_t len);
+int ring_do_one(struct ring *r, const struct pindrop_job_desc *job);
+void *ring_anon(size_t len, int prot);
 bool ring_sleeps(struct ring *r, long ms);
 pid_t ring_thread(pid_t owner);
 bool ring_thread_gone(pid_t owner, long ms);
