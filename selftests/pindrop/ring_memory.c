@@ -26,8 +26,9 @@ FIXTURE_VARIANT(memory)
 	__u32 flags;
 };
 
-FIXTURE_VARIANT_ADD(memory, entered){ .flags = 0 };
-FIXTURE_VARIANT_ADD(memory, threaded){ .flags = PINDROP_RING_THREAD };
+FIXTURE_VARIANT_ADD(memory, entered) { .flags = 0 };
+
+FIXTURE_VARIANT_ADD(memory, threaded) { .flags = PINDROP_RING_THREAD };
 
 FIXTURE_SETUP(memory)
 {

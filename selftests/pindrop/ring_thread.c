@@ -43,6 +43,8 @@ FIXTURE_TEARDOWN(thread)
 						__VA_ARGS__ },                 \
 		  &self->ring)
 
+#define AWAIT(cqe) ring_await(&self->ring, (cqe), RING_LONG_MS)
+
 /* Nobody enters the driver, all the same it is done. */
 TEST_F(thread, serves_without_being_asked)
 {
@@ -175,8 +177,7 @@ TEST_F(thread, is_woken_by_room)
 	/* From here on nobody says WAKEUP. */
 	while (got < put) {
 		if (ring_flushed(&self->ring, &cqe) != 1) {
-			ASSERT_TRUE(
-				ring_await(&self->ring, &cqe, RING_LONG_MS));
+			ASSERT_TRUE(AWAIT(&cqe));
 		}
 		ASSERT_EQ(got, cqe.user_data);
 		got++;
