@@ -78,9 +78,11 @@ pick_kernels() {
 	[ ${#carried[@]} -gt 0 ] || die "no kernel to test on"
 }
 
+# Sets "user" to where it is; with machines.sh, for its machine.
 build_user() {
-	mkdir -p "$build/user"
-	make -s -j"$(nproc)" -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"
+	user=$build/user${cross:+-$arch}
+	mkdir -p "$user"
+	make -s -j"$(nproc)" -C "$top/userspace" O="$user" ${cross:+CC="${cross}gcc" AR="${cross}ar"} >&2 || die "userspace does not build"
 }
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced where it matters what machine a guest is. MACHINE= names it; ARCH= is of use only without it.
+# shellcheck shell=bash disable=SC2034
+
+case ${ARCH:-} in
+"" | x86 | x86_64 | amd64) machine=${MACHINE:-q35} ;;
+arm64 | aarch64) machine=${MACHINE:-virt-smmu} ;;
+*) die "ARCH=$ARCH is neither amd64 nor arm64" ;;
+esac
+all_machines="q35 virt-smmu raspi3b zcu102"
+
+# What is the same for all of its lanes.
+#   arch    of its kernel and programs     cross   begins the names of the tools that build them
+#   engines there are devices for, the first by default; modes that each has, the first by default
+declare -A modes=([sim]="iommu direct")
+case $machine in
+q35) arch=amd64 cross='' engines="edu sim" modes[edu]="strict lazy off swiotlb off28" ;;
+virt-smmu) arch=arm64 engines="edu sim" modes[edu]="strict lazy off swiotlb" ;;
+raspi3b | zcu102) arch=arm64 engines="dmaengine sim" modes[dmaengine]="off swiotlb" ;;
+*) die "MACHINE=$machine is none of $all_machines" ;;
+esac
+case ${ARCH:-$arch}-$arch in
+x86-amd64 | x86_64-amd64 | amd64-amd64 | aarch64-arm64 | arm64-arm64) ;;
+*) die "MACHINE=$machine is $arch, ARCH=$ARCH is not" ;;
+esac
+if [ $arch = arm64 ]; then
+	cross=aarch64-linux-gnu-
+	# Those that Debian has for it.
+	kernels="6.1 6.12" all_kernels="6.1 6.12"
+fi
+
+# pick_engine: set "engine" to ENGINE, or to what the machine has by default.
+pick_engine() {
+	engine=${ENGINE:-${engines%% *}}
+	case " $engines " in *" $engine "*) ;; *) die "ENGINE=$engine is none of what MACHINE=$machine has: $engines" ;; esac
+	[ "$engine" = sim ] || [ -z "${SIM_MODE:-}" ] || die "SIM_MODE is for ENGINE=sim"
+	[ "$engine" != sim ] || [ -z "${IOMMU:-}" ] || die "IOMMU is for devices; sim has SIM_MODE"
+	[ "$engine" = dmaengine ] || [ -z "${DTB:-}" ] || die "DTB is for MACHINE=raspi3b and zcu102"
+	check_mode "${IOMMU:-${SIM_MODE:-}}"
+}
+
+# check_mode MODE: is one that the engine has; nothing is the default.
+check_mode() {
+	case " ${modes[$engine]} " in
+	*" ${1:-${modes[$engine]%% *}} "*) ;;
+	*) die "the mode $1 is none of what $engine has on MACHINE=$machine: ${modes[$engine]}" ;;
+	esac
+}
+
+# machine_packages: what it is emulated with and built for, one a line.
+machine_packages() {
+	case $arch in
+	amd64) [ -n "${QEMU:-}" ] || echo qemu-system-x86 ;;
+	arm64)
+		[ -n "${QEMU:-}" ] || echo qemu-system-arm
+		printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+	esac
+	case $machine in raspi3b | zcu102) echo device-tree-compiler ;; esac
+}
+
+# Each behind a port of its own, which can be reset, fail, and lose it. The second one is there to be lost.
+two_cards() {
+	local i
+	for i in 1 2; do
+		machine_args+=(-device "pcie-root-port,id=port$i,chassis=$i,slot=$i" -device "$1,bus=port$i,id=card$i")
+	done
+}
+
+# machine_args ENGINE MODE KERNEL: how to make it. Sets
+#   emulator  its program              machine_args  for it
+#   memory, cpus                       ports         kernel log, output, and QEMU's monitor if there is a third one
+#   serials   what they are to QEMU: log, out, line
+#   append    for the kernel           engine_args   for the engine's module
+#   card      how edu is made; tests make another one
+# Of the modes: what stops a device, and where it has to bounce.
+machine_args() {
+	local engine=$1 mode=$2 kernel=$3
+	memory=1G cpus=2 append='' engine_args='' machine_args=() card=edu serials=(log out)
+	case $engine-$mode in
+	sim-*)
+		# Pieces take as long as edu's: long enough to be killed in the middle of one.
+		engine_args="mode=$mode delay_us=100000 devices=2" ;;
+	*-lazy) append=" iommu.strict=0" ;;
+	*-strict) append=" iommu.strict=1" ;;
+	*-swiotlb) append=" swiotlb=force" ;;
+	esac
+	case $engine-$mode in
+	edu-off | edu-swiotlb) card=edu,dma_mask=0xffffffff engine_args=dma_bits=32 ;;
+	edu-off28)
+		# All of memory below the 28 bits that edu can address. What KASAN takes is missed.
+		memory=200M
+		[ "$kernel" != debug ] || memory=250M ;;
+	esac
+	"machine_$machine" "$engine" "$mode" "$kernel"
+}
+
+machine_q35() {
+	emulator=qemu-system-x86_64
+	ports=(ttyS0 ttyS1 ttyS2) serials=(log out line)
+	machine_args=(-M q35 -cpu max)
+	# On a busy host its timer looks broken to a guest that measures it: a panic before anything is tested.
+	append+=" no_timer_check"
+	# For the same reason its TSC looks broken when it is measured later, and to say so the kernel patches a hot path, too.
+	append+=" tsc=reliable"
+	case $1-$2 in
+	edu-strict | edu-lazy)
+		# The IOMMU has to come before the devices it translates for.
+		machine_args+=(-device "intel-iommu,intremap=on" -trace vtd_dmar_fault)
+		append+=" intel_iommu=on" ;;
+	esac
+	[ "$1" != edu ] || two_cards "$card"
+}
+
+machine_virt-smmu() {
+	local smmu=,iommu=smmuv3
+	emulator=qemu-system-aarch64
+	# The machine has one, a card the others.
+	ports=(ttyAMA0 ttyS0 ttyS1) serials=(log)
+	case $1-$2 in edu-strict | edu-lazy) ;; *) smmu= ;; esac
+	# Interrupts of cards need this interrupt controller.
+	machine_args=(-M "virt,gic-version=3$smmu" -cpu cortex-a57 -device pci-serial-2x,chardev1=out,chardev2=line)
+	[ -z "$smmu" ] || machine_args+=(-trace smmuv3_record_event)
+	[ "$1" != edu ] || two_cards "$card"
+}
+
+machine_zcu102() {
+	emulator=qemu-system-aarch64
+	ports=(ttyPS0 ttyPS1)
+	machine_args=(-M xlnx-zcu102)
+}
+
+machine_raspi3b() {
+	emulator=qemu-system-aarch64
+	cpus=4
+	ports=(ttyS1 ttyAMA0) serials=(out log)
+	machine_args=(-M raspi3b)
+}
+
+# One processor at a time, where there are four of them for two: it boots three times as fast.
+slow_accel() { case $machine in raspi3b) echo tcg,thread=single ;; *) echo tcg,thread=multi ;; esac; }
