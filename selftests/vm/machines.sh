@@ -68,14 +68,14 @@ two_cards() {
 
 # machine_args ENGINE MODE KERNEL: how to make it. Sets
 #   emulator  its program              machine_args  for it
-#   memory, cpus                       ports         kernel log, output, and QEMU's monitor if there is a third one
+#   memory, cpus, boot_cpus                       ports         kernel log, output, and QEMU's monitor if there is a third one
 #   serials   what they are to QEMU: log, out, line
 #   append    for the kernel           engine_args   for the engine's module
 #   card      how edu is made; tests make another one
 # Of the modes: what stops a device, and where it has to bounce.
 machine_args() {
 	local engine=$1 mode=$2 kernel=$3
-	memory=1G cpus=2 append='' engine_args='' machine_args=() card=edu serials=(log out)
+	memory=1G cpus=2 boot_cpus=1 append='' engine_args='' machine_args=() card=edu serials=(log out)
 	case $engine-$mode in
 	sim-*)
 		# Pieces take as long as edu's: long enough to be killed in the middle of one.
@@ -131,7 +131,8 @@ machine_zcu102() {
 
 machine_raspi3b() {
 	emulator=qemu-system-aarch64
-	cpus=4
+	# The machine insists on four, and they cannot be brought up later.
+	cpus=4 boot_cpus=2
 	ports=(ttyS1 ttyAMA0) serials=(out log)
 	machine_args=(-M raspi3b)
 }
