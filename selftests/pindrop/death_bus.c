@@ -3,9 +3,11 @@
  * What the bus does to a device that is at work: reset it, report errors of
  * it, suspend it, stop answering, lose it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/pci_regs.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -216,6 +218,32 @@ static long errors_of(const char *device, const char *counter)
 	return n;
 }
 
+static int config_set(int fd, off_t at, __u16 bits)
+{
+	__u16 value;
+
+	if (pread(fd, &value, 2, at) != 2)
+		return -EIO;
+	value |= bits;
+	return pwrite(fd, &value, 2, at) == 2 ? 0 : -EIO;
+}
+
+/* Where no firmware was there before, a port keeps errors to itself. */
+static int port_tells_errors(const char *device)
+{
+	char path[PATH_MAX];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "%s/../config", device);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = config_set(fd, PCI_COMMAND, PCI_COMMAND_SERR) ?:
+		      config_set(fd, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_SERR);
+	close(fd);
+	return err;
+}
+
 static bool error_happens(const char *device, const char *counter,
 			  const char *error)
 {
@@ -224,7 +252,7 @@ static bool error_happens(const char *device, const char *counter,
 	char line[128];
 
 	snprintf(line, sizeof(line), "pcie_aer_inject_error port1 %s\n", error);
-	if (before < 0 || monitor(line))
+	if (before < 0 || port_tells_errors(device) || monitor(line))
 		return false;
 	while (errors_of(device, counter) == before &&
 	       pd_ms_since(begin) < BOUND_MS)
@@ -301,6 +329,8 @@ TEST_F(bus, sleeps_with_the_machine)
 {
 	__u64 mine, theirs, begin;
 
+	if (access("/sys/devices/platform/i8042/serio0", F_OK))
+		SKIP(return, "it has no keys to be woken by");
 	MUST(pd_write_in("/sys/devices/platform/i8042/serio0", "power/wakeup",
 			 "enabled"));
 	/* Once more, should the first come before it sleeps. */
@@ -350,11 +380,29 @@ TEST_F(bus, loses_its_answers)
 		EXPECT_EQ(-EIO, pd_open(&self->env));                          \
 	} while (0)
 
+/* Who shares its addresses with others has nothing taken from the IOMMU. */
+static bool has_a_domain(const struct pd_env *env, const char *device)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int members = 0;
+	DIR *dir;
+
+	if (env->info.out_iommu != PINDROP_IOMMU_STRICT)
+		return false;
+	snprintf(path, sizeof(path), "%s/iommu_group/devices", device);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		members += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return members == 1;
+}
+
 /* K7: what may still be written is taken from the IOMMU, for good. */
 TEST_F(bus, loses_its_answers_for_good)
 {
-	const int later = self->env.info.out_iommu == PINDROP_IOMMU_STRICT ?
-			  -EIO : 0;
+	const int later = has_a_domain(&self->env, self->device) ? -EIO : 0;
 	int first, second;
 	__u64 mine, theirs;
 
@@ -482,7 +530,7 @@ TEST_F(card, is_pulled_out)
 	const char *card = getenv("PINDROP_CARD");
 	struct pollfd p = { .fd = self->fd };
 	char device[128], line[256];
-	__u64 mine;
+	__u64 mine, begin;
 
 	ASSERT_NE(NULL, card);
 	snprintf(device, sizeof(device), "/sys/bus/pci/devices/%s",
@@ -503,10 +551,14 @@ TEST_F(card, is_pulled_out)
 	munmap((void *)self->window, PINDROP_WINDOW_SIZE);
 	close(self->fd);
 	EXPECT_FALSE(file_says(QUARANTINE, self->env.info.out_device));
-	pd_sleep_ms(100);
 	snprintf(line, sizeof(line), "device_add %s,bus=port2,id=card2\n",
 		 card);
-	MUST(monitor(line));
+	/* The slot is free a while after the kernel has let go of it. */
+	begin = pd_now_ns();
+	do {
+		MUST(monitor(line));
+		pd_sleep_ms(500);
+	} while (access(SPARE, F_OK) && pd_ms_since(begin) < 2 * BOUND_MS);
 	EXPECT_TRUE(becomes(SPARE, true));
 }
 
