@@ -37,7 +37,7 @@ debian_trees() {
 	is_debian || die "not Debian: no device trees of its kernels"
 	use_foreign arm64
 	for meta in "linux-image-$1-arm64" linux-image-arm64; do
-		image=$(depends 'linux-image-[0-9].*' "$meta" | head -n 1)
+		image=$(depends 'linux-image-[0-9].*' "$meta" | head -n 1) || true
 		[[ $image != "linux-image-$1."* ]] || break
 		image=
 	done
