@@ -127,6 +127,7 @@ static void pindrop_dev_release(struct device *d)
 	kfree(dev->chans);
 	if (dev->zero)
 		__free_pages(dev->zero, dev->zero_order);
+	put_device(dev->dma_dev);
 	put_device(dev->parent);
 	kfree(dev);
 }
@@ -216,7 +217,7 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
  */
 bool pindrop_iommu_blocks(struct pindrop_dev *dev)
 {
-	struct device *parent = dev->parent;
+	struct device *parent = dev->dma_dev;
 	struct iommu_group *group;
 	unsigned int count = 0;
 
@@ -270,7 +271,8 @@ static void dev_shut_down(struct pindrop_dev *dev)
 
 /**
  * pindrop_register() - make a device known to user space
- * @parent: the device that does the DMA, its DMA masks set
+ * @parent: what the engine is bound to. It does the DMA, its masks set, unless
+ *	@limits names another
  * @ops: the engine
  * @limits: its figures; copied
  * @engine: given back to @ops
@@ -304,6 +306,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->dev.class = &pindrop_class;
 	dev->dev.parent = parent;
 	dev->parent = get_device(parent);
+	dev->dma_dev = get_device(limits->dma_dev ?: parent);
 	strscpy(dev->parent_name, dev_name(parent), sizeof(dev->parent_name));
 	dev->bus = parent->bus;
 	dev->ops = ops;
@@ -311,11 +314,11 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	strscpy(dev->engine_name, limits->name, sizeof(dev->engine_name));
 	dev->limits.name = dev->engine_name;
 	dev->engine = engine;
-	dev->iommu = iommu_kind(parent);
+	dev->iommu = iommu_kind(dev->dma_dev);
 	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
 	if (PINDROP_HUGE)
 		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
-	if (dev_is_dma_coherent(parent))
+	if (dev_is_dma_coherent(dev->dma_dev))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->chain);
 	INIT_DELAYED_WORK(&dev->pause_work, pindrop_pause_work);

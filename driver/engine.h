@@ -77,6 +77,9 @@ struct pindrop_piece {
  *	before it is progress
  * @dma_bits: address bits
  * @devmem: bytes of device memory that jobs may name
+ * @dma_dev: what does the DMA, if it is not the device that the engine is bound
+ *	to: memory is mapped for it. It stays bound until
+ *	pindrop_unregister() returns
  */
 struct pindrop_engine_limits {
 	const char *name;
@@ -88,6 +91,7 @@ struct pindrop_engine_limits {
 	unsigned int piece_ms;
 	unsigned int dma_bits;
 	u32 devmem;
+	struct device *dma_dev;
 };
 
 /**

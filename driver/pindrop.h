@@ -158,7 +158,8 @@ struct pindrop_chan {
  * struct pindrop_dev - one device instance
  * @dev: the class device; its reference count is ours
  * @cdev: the node
- * @parent: the device that does DMA; referenced, bound until unregistration
+ * @parent: what the engine is bound to; referenced, bound until unregistration
+ * @dma_dev: what does the DMA, mostly the same; as @parent
  *	ends
  * @parent_name: its name, which outlives it
  * @bus: where the name means something
@@ -214,6 +215,7 @@ struct pindrop_dev {
 	struct device dev;
 	struct cdev cdev;
 	struct device *parent;
+	struct device *dma_dev;
 	char parent_name[32];
 	const struct bus_type *bus;
 	const struct pindrop_engine_ops *ops;
