@@ -465,6 +465,21 @@ int pindrop_buf_map(struct pindrop_buf *buf,
 	return 0;
 }
 
+/* Whatever the segments that the device is given at most. */
+static bool buf_is_one_range(struct pindrop_buf *buf)
+{
+	struct scatterlist *sg;
+	dma_addr_t next = 0;
+	unsigned int i;
+
+	for_each_sgtable_dma_sg(&buf->sgt, sg, i) {
+		if (i && sg_dma_address(sg) != next)
+			return false;
+		next = sg_dma_address(sg) + sg_dma_len(sg);
+	}
+	return true;
+}
+
 static int buf_make(struct pindrop_buf *buf)
 {
 	int err;
@@ -474,7 +489,8 @@ static int buf_make(struct pindrop_buf *buf)
 	err = buf_alloc_pages(buf);
 	if (!err)
 		err = pindrop_buf_map(buf, buf_map_pages);
-	if (!err && (buf->flags & PINDROP_ALLOC_CONTIG) && buf->sgt.nents != 1)
+	if (!err && (buf->flags & PINDROP_ALLOC_CONTIG) &&
+	    !buf_is_one_range(buf))
 		err = -ENOMEM;
 	return err;
 }

@@ -34,9 +34,9 @@
  *
  * Some drivers sleep where they prepare a descriptor. A work item does that.
  *
- * In debugfs, pindrop_dmaengine/DEVICE/ has faults, each a number, 0 is none:
- *   deaf	1: callbacks are not heard; 2: status is not believed either
+ * In debugfs, pindrop_dmaengine/ has faults, each a number, 0 is none:
  *   blind	canaries are not looked at
+ *   DEVICE/deaf	1: callbacks are not heard; 2: status is not believed either
  */
 #include <linux/completion.h>
 #include <linux/debugfs.h>
@@ -67,6 +67,7 @@
 #define DMAE_PIECE SZ_64K
 #define DMAE_PIECE_MS 500
 #define DMAE_CANARY 64
+#define DMAE_MAX_DELAY_US 100000
 /* So long an interrupt may be on its way when its bytes have arrived. */
 #define DMAE_SETTLE_MS 10
 
@@ -77,9 +78,15 @@ MODULE_PARM_DESC(controller,
 static unsigned int channels;
 module_param(channels, uint, 0444);
 MODULE_PARM_DESC(channels, "without a device tree: how many of them (0)");
+static unsigned int delay_us;
+module_param(delay_us, uint, 0444);
+MODULE_PARM_DESC(
+	delay_us,
+	"hold each piece back for so long, to see what becomes of it meanwhile (0, at most 100000)");
 
 static struct workqueue_struct *dmae_wq;
 static struct dentry *dmae_debugfs;
+static u32 dmae_blind;
 
 struct dmae_slot;
 
@@ -174,7 +181,6 @@ struct dmae_where {
  * @pd: the core's; for callbacks only, which come after it
  * @dir: in debugfs
  * @deaf: see the top of this file
- * @blind: see the top of this file
  * @going: channels are to be stopped as well as can be
  * @nchans: so many
  * @chans: its channels
@@ -186,7 +192,6 @@ struct dmae {
 	struct pindrop_dev *pd;
 	struct dentry *dir;
 	u32 deaf;
-	u32 blind;
 	bool going;
 	unsigned int nchans;
 	struct dmae_chan chans[];
@@ -403,6 +408,10 @@ static void dmae_work(struct work_struct *work)
 	int err;
 
 	while ((slot = dmae_next(chan))) {
+		/* As if it was there already: it will be written. */
+		if (delay_us)
+			fsleep(min_t(unsigned int, delay_us,
+				     DMAE_MAX_DELAY_US));
 		err = dmae_give(chan, slot);
 		if (err)
 			dmae_end(slot, err);
@@ -512,9 +521,12 @@ static void dmae_stop(struct dmae_chan *chan)
 	struct dmae_slot *slot;
 	bool busy = false;
 
-	cancel_work_sync(&chan->work);
 	spin_lock_irq(&chan->lock);
 	dmae_withdraw_locked(chan, NULL);
+	spin_unlock_irq(&chan->lock);
+	/* It may be in the middle of one, and has no more than that. */
+	cancel_work_sync(&chan->work);
+	spin_lock_irq(&chan->lock);
 	list_for_each_entry(slot, &chan->started, node)
 		busy |= !slot->ended && dmae_give_up_locked(slot);
 	spin_unlock_irq(&chan->lock);
@@ -582,7 +594,7 @@ static int dmae_request_again(struct dmae_chan *chan)
 }
 
 /* Bounded; the interrupt may be what does not work, so memory is looked at. */
-static bool dmae_arrives(struct dmae *dmae, const u8 *sent, const u8 *copy)
+static bool dmae_arrives(const u8 *sent, const u8 *copy)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(DMAE_PIECE_MS);
 	bool late;
@@ -591,7 +603,7 @@ static bool dmae_arrives(struct dmae *dmae, const u8 *sent, const u8 *copy)
 		late = time_after(jiffies, end);
 		/* Pairs with the device's write: the last look is a fresh one. */
 		dma_rmb();
-		if (!READ_ONCE(dmae->blind) && !memcmp(sent, copy, DMAE_CANARY))
+		if (!READ_ONCE(dmae_blind) && !memcmp(sent, copy, DMAE_CANARY))
 			return true;
 		usleep_range(100, 1000);
 	} while (!late);
@@ -638,7 +650,7 @@ static int dmae_copy_and_look(struct dmae_chan *chan, u8 *cpu, dma_addr_t bus,
 		return -EIO;
 	}
 	dma_async_issue_pending(chan->dma);
-	arrived = dmae_arrives(chan->dmae, cpu, cpu + DMAE_CANARY);
+	arrived = dmae_arrives(cpu, cpu + DMAE_CANARY);
 	*heard = dmae_is_called(token, &called);
 	msleep(DMAE_SETTLE_MS);
 	return arrived ? 0 : -ETIMEDOUT;
@@ -842,7 +854,6 @@ static void dmae_debugfs_add(struct dmae *dmae)
 {
 	dmae->dir = debugfs_create_dir(dev_name(dmae->dev), dmae_debugfs);
 	debugfs_create_u32("deaf", 0600, dmae->dir, &dmae->deaf);
-	debugfs_create_u32("blind", 0600, dmae->dir, &dmae->blind);
 }
 
 static int dmae_register(struct dmae *dmae)
@@ -1086,6 +1097,7 @@ static int __init dmae_init(void)
 	if (!dmae_wq)
 		return -ENOMEM;
 	dmae_debugfs = debugfs_create_dir(DMAE_NAME, NULL);
+	debugfs_create_u32("blind", 0600, dmae_debugfs, &dmae_blind);
 	err = platform_driver_register(&dmae_driver);
 	if (err) {
 		debugfs_remove_recursive(dmae_debugfs);
