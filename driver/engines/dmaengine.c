@@ -8,7 +8,8 @@
  *   CONTROLLER [CHANNELS [ALIGNMENT]]
  *
  * CONTROLLER is the device that the controller's driver is bound to, or "any";
- * delete_device takes the name of what that made. It waits for its controller.
+ * delete_device takes the name of what that made. It waits for its controller,
+ * and stays with it.
  *
  * What counts as proof that a piece is over:
  *  - its callback, or a status that says so: a copy is finite, and drivers say
@@ -766,13 +767,13 @@ static int dmae_chan_get(struct dmae_chan *chan)
 	return 0;
 }
 
-/* The controller's unbinding is ours first. */
+/* The controller's unbinding is ours first. When it is back, so are we. */
 static int dmae_link(struct dmae *dmae)
 {
 	struct device *dev = dmae->chans[0].dma->device->dev;
 	struct device_link *link;
 
-	link = device_link_add(dmae->dev, dev, DL_FLAG_AUTOREMOVE_CONSUMER);
+	link = device_link_add(dmae->dev, dev, DL_FLAG_AUTOPROBE_CONSUMER);
 	if (!link)
 		return dev_err_probe(dmae->dev, -EINVAL,
 				     "no link to the controller\n");
@@ -1039,7 +1040,7 @@ static ssize_t new_device_store(struct device_driver *driver, const char *buf,
 
 	if (sscanf(buf, "%63s %u %u", name, &n, &align) < 1)
 		return -EINVAL;
-	if (!n || n > DMAE_MAX_CHANS || !is_power_of_2(align))
+	if (!*name || !n || n > DMAE_MAX_CHANS || !is_power_of_2(align))
 		return -EINVAL;
 	err = dmae_make(name, n, align);
 	return err ?: count;
