@@ -47,7 +47,7 @@ bool pindrop_buf_translated(struct pindrop_dev *dev)
  */
 bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys, u64 bytes)
 {
-	struct device *parent = dev->parent;
+	struct device *parent = dev->dma_dev;
 	u64 mask = min_not_zero(dma_get_mask(parent), parent->bus_dma_limit);
 
 	return phys_to_dma(parent, phys) + bytes - 1 <= mask;
@@ -68,7 +68,7 @@ static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order,
 	/* A larger chunk than needed is a wish: nobody is pushed out for it. */
 	gfp |= order && !must ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
 	for (;;) {
-		page = alloc_pages_node(dev_to_node(dev->parent), gfp | where,
+		page = alloc_pages_node(dev_to_node(dev->dma_dev), gfp | where,
 					order);
 		if (page && (translated ||
 			     pindrop_buf_reachable(dev, page_to_phys(page),
@@ -90,7 +90,7 @@ static int buf_alloc_contig(struct pindrop_buf *buf)
 	unsigned long i;
 
 	/* More than can be bounced, if it has to be. */
-	if (buf->bytes > dma_max_mapping_size(buf->dev->parent))
+	if (buf->bytes > dma_max_mapping_size(buf->dev->dma_dev))
 		return -ENOMEM;
 	page = buf_alloc_chunk(buf->dev, order, true);
 	if (!page)
@@ -142,7 +142,7 @@ static int buf_alloc_pages(struct pindrop_buf *buf)
 
 static bool buf_needs_sync(struct pindrop_buf *buf)
 {
-	struct device *parent = buf->dev->parent;
+	struct device *parent = buf->dev->dma_dev;
 	struct scatterlist *sg;
 	unsigned int i;
 
@@ -168,8 +168,8 @@ static bool buf_needs_sync(struct pindrop_buf *buf)
  */
 unsigned int pindrop_buf_max_segment(struct pindrop_dev *dev)
 {
-	size_t max = min_t(size_t, dma_get_max_seg_size(dev->parent),
-			   dma_max_mapping_size(dev->parent));
+	size_t max = min_t(size_t, dma_get_max_seg_size(dev->dma_dev),
+			   dma_max_mapping_size(dev->dma_dev));
 
 	return round_down(min_t(size_t, max, UINT_MAX), PAGE_SIZE);
 }
@@ -209,7 +209,7 @@ static void buf_set_marks(struct pindrop_buf *buf)
  */
 int pindrop_buf_map_sgt(struct pindrop_buf *buf)
 {
-	if (dma_map_sgtable(buf->dev->parent, &buf->sgt, buf->dir, buf->attrs))
+	if (dma_map_sgtable(buf->dev->dma_dev, &buf->sgt, buf->dir, buf->attrs))
 		return -ENOMEM;
 	buf->need_sync = buf_needs_sync(buf);
 	buf_set_marks(buf);
@@ -235,7 +235,7 @@ static int buf_list_coherent(struct pindrop_buf *buf, dma_addr_t dma)
 	unsigned long n = 0;
 	int err;
 
-	err = dma_get_sgtable(buf->dev->parent, &pages, buf->cpu, dma,
+	err = dma_get_sgtable(buf->dev->dma_dev, &pages, buf->cpu, dma,
 			      buf->bytes);
 	if (err)
 		return err;
@@ -248,7 +248,7 @@ static int buf_list_coherent(struct pindrop_buf *buf, dma_addr_t dma)
 
 static int buf_map_coherent(struct pindrop_buf *buf)
 {
-	struct device *parent = buf->dev->parent;
+	struct device *parent = buf->dev->dma_dev;
 	dma_addr_t dma;
 	int err;
 
@@ -301,7 +301,7 @@ static void buf_trace_unmap(struct pindrop_buf *buf)
 static bool buf_bounces(struct pindrop_buf *buf)
 {
 	return buf->of || (!pindrop_buf_translated(buf->dev) &&
-			   is_swiotlb_force_bounce(buf->dev->parent));
+			   is_swiotlb_force_bounce(buf->dev->dma_dev));
 }
 
 /**
@@ -332,9 +332,10 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	    pindrop_quarantine_has(buf))
 		buf->kept = true;
 	else if (!buf->cpu)
-		dma_unmap_sgtable(dev->parent, &buf->sgt, buf->dir, buf->attrs);
+		dma_unmap_sgtable(dev->dma_dev, &buf->sgt, buf->dir,
+				  buf->attrs);
 	else
-		dma_free_coherent(dev->parent, buf->bytes, buf->cpu,
+		dma_free_coherent(dev->dma_dev, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
 	/* Removal goes on when it has seen the last one. */
 	if (atomic_dec_and_test(&dev->nmapped))
@@ -344,7 +345,7 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 /* Proved over while the device in its place is being bound, or too late. */
 static void buf_free_kept(struct pindrop_buf *buf)
 {
-	struct device *parent = buf->dev->parent;
+	struct device *parent = buf->dev->dma_dev;
 
 	if (!parent->driver)
 		dev_warn(parent, "%llu bytes of coherent or bounce memory are lost: the device went as it hung\n",
@@ -464,6 +465,21 @@ int pindrop_buf_map(struct pindrop_buf *buf,
 	return 0;
 }
 
+/* Whatever the segments that the device is given at most. */
+static bool buf_is_one_range(struct pindrop_buf *buf)
+{
+	struct scatterlist *sg;
+	dma_addr_t next = 0;
+	unsigned int i;
+
+	for_each_sgtable_dma_sg(&buf->sgt, sg, i) {
+		if (i && sg_dma_address(sg) != next)
+			return false;
+		next = sg_dma_address(sg) + sg_dma_len(sg);
+	}
+	return true;
+}
+
 static int buf_make(struct pindrop_buf *buf)
 {
 	int err;
@@ -473,7 +489,8 @@ static int buf_make(struct pindrop_buf *buf)
 	err = buf_alloc_pages(buf);
 	if (!err)
 		err = pindrop_buf_map(buf, buf_map_pages);
-	if (!err && (buf->flags & PINDROP_ALLOC_CONTIG) && buf->sgt.nents != 1)
+	if (!err && (buf->flags & PINDROP_ALLOC_CONTIG) &&
+	    !buf_is_one_range(buf))
 		err = -ENOMEM;
 	return err;
 }
@@ -792,7 +809,7 @@ void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes)
 void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir)
 {
-	struct device *parent = buf->dev->parent;
+	struct device *parent = buf->dev->dma_dev;
 	struct pindrop_cursor cur;
 	u64 len, room, bus;
 
@@ -832,9 +849,9 @@ int pindrop_zero_alloc(struct pindrop_dev *dev)
 	if (!dev->zero)
 		return -ENOMEM;
 	dev->zero_order = order;
-	dev->zero_dma = dma_map_page(dev->parent, dev->zero, 0, bytes,
+	dev->zero_dma = dma_map_page(dev->dma_dev, dev->zero, 0, bytes,
 				     DMA_TO_DEVICE);
-	if (!dma_mapping_error(dev->parent, dev->zero_dma)) {
+	if (!dma_mapping_error(dev->dma_dev, dev->zero_dma)) {
 		trace_pindrop_dma_map(dev, NULL, dev->zero_dma, bytes);
 		return 0;
 	}
@@ -856,5 +873,5 @@ void pindrop_zero_unmap(struct pindrop_dev *dev)
 	if (!dev->zero)
 		return;
 	trace_pindrop_dma_unmap(dev, NULL, dev->zero_dma, bytes);
-	dma_unmap_page(dev->parent, dev->zero_dma, bytes, DMA_TO_DEVICE);
+	dma_unmap_page(dev->dma_dev, dev->zero_dma, bytes, DMA_TO_DEVICE);
 }

@@ -313,7 +313,7 @@ static void chain_revive(struct pindrop_dev *dev)
 		return;
 	/* What comes to its end from here on has to find all of it undone. */
 	chain_hold(dev, true);
-	if (dev->cut)
+	if (dev->cut && dev->ops->uncut)
 		dev->ops->uncut(dev->engine);
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
@@ -341,12 +341,13 @@ static bool chain_alone(struct pindrop_dev *dev, struct pindrop_chan *hung)
 }
 
 /* K5: 0 or an error if the device is cut off now, else what reset said. */
-static int chain_try_reset(struct pindrop_dev *dev, bool locked)
+static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered)
 {
 	unsigned int tries = RESET_TRIES;
 	int err = -EOPNOTSUPP;
 
-	if (!dev->ops->reset || PINDROP_BROKEN(K5))
+	if (!dev->ops->reset || PINDROP_BROKEN(K5) ||
+	    (dev->limits.reset_by_order && !ordered))
 		return err;
 	chain_trace(dev, 5, PINDROP_STEP_START);
 	dev->isolating = true;
@@ -363,34 +364,41 @@ static int chain_try_reset(struct pindrop_dev *dev, bool locked)
 }
 
 /*
- * K5 and K6. @hung is the channel that made it necessary, or NULL. Returns 0
- * for proof, and the device works again unless it is gone; -EIO if it is cut
- * off and not known to be idle; other errors if nothing was done.
+ * K5 and K6. @hung is the channel that made it necessary, or NULL; @ordered, if
+ * that was an administrator. Returns 0 for proof, and the device works again
+ * unless it is gone; -EIO if it is not known to be idle, and cut off if there
+ * is a way; other errors if nothing was done.
  */
 static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
-			 bool locked)
+			 bool locked, bool ordered)
 {
 	int step = 5, err;
-	bool quiet;
+	bool quiet, undone;
 
 	chain_hold(dev, true);
 	/* What comes to its end now need not be done again. */
 	chain_poll(dev, 1, true);
 	chain_set_resetting(dev, true);
-	err = chain_try_reset(dev, locked);
-	if ((err == -EAGAIN || err == -EOPNOTSUPP) &&
-	    !PINDROP_BROKEN(K6) && chain_alone(dev, hung)) {
+	err = chain_try_reset(dev, locked, ordered);
+	undone = err &&
+		 (err == -EAGAIN || err == -EOPNOTSUPP || !dev->ops->cut);
+	if (undone && dev->ops->cut && !PINDROP_BROKEN(K6) &&
+	    chain_alone(dev, hung)) {
 		step = 6;
 		dev->ops->cut(dev->engine);
 		err = -EIO;
+		undone = false;
 	}
-	if (err != -EAGAIN && err != -EOPNOTSUPP) {
+	if (!undone) {
 		dev->cut = true;
 		dev->devmem_lost |= step == 5;
 	}
 	dev->try_again = err == -EAGAIN;
 	chain_set_resetting(dev, false);
-	if (err == -EAGAIN || err == -EOPNOTSUPP) {
+	if (undone) {
+		/* Where nothing is cut off some channels may be proved idle. */
+		if (!dev->ops->cut)
+			chain_poll(dev, 1, true);
 		chain_hold(dev, false);
 		return err;
 	}
@@ -452,7 +460,9 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 		WRITE_ONCE(dev->held, false);
 	if (before && !dev->gone)
 		return;
-	dev_crit(&dev->dev, "hangs, cut off: memory in use is kept until it is read idle\n");
+	dev_crit(&dev->dev,
+		 "hangs%s: memory in use is kept until it is read idle\n",
+		 dev->ops->cut ? ", cut off" : "");
 	chain_tell_wedged(dev);
 }
 
@@ -485,7 +495,7 @@ static void chain_escalate(struct pindrop_chan *chan)
 		pindrop_chain_kick(chan);
 		return;
 	}
-	err = chain_isolate(dev, chan, false);
+	err = chain_isolate(dev, chan, false, false);
 	if (!err)
 		return;
 	if (err == -EIO || dev->cut) {
@@ -617,7 +627,7 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 	struct pindrop_chan *chan;
 
 	chain_lock(dev);
-	if (!chain_stop(dev, false) && chain_isolate(dev, NULL, true))
+	if (!chain_stop(dev, false) && chain_isolate(dev, NULL, true, false))
 		chain_wedge_all(dev);
 	/* Before a mapping goes: what is not proved over by now never will be. */
 	for_each_chan(chan, dev)
@@ -630,8 +640,8 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
  * @dev: the device
  *
  * Context: sleeps, bounded; the caller keeps @dev, and may hold no lock.
- * Return: 0 if it is idle and works; -EIO if it is not; -ENODEV if it is gone;
- * -EBUSY if the bus has it, or somebody its lock; -EOPNOTSUPP.
+ * Return: 0 if it is idle and works; -EIO if it is not, or only some of its
+ * channels are; -ENODEV if it is gone; -EBUSY if the bus has it, or somebody its lock; -EOPNOTSUPP.
  */
 int pindrop_chain_reset(struct pindrop_dev *dev)
 {
@@ -639,8 +649,9 @@ int pindrop_chain_reset(struct pindrop_dev *dev)
 
 	chain_lock(dev);
 	if (!READ_ONCE(dev->gone))
-		err = dev->paused ? -EBUSY : chain_isolate(dev, NULL, false);
-	if (err == -EIO)
+		err = dev->paused ? -EBUSY :
+				    chain_isolate(dev, NULL, false, true);
+	if (err == -EIO && dev->cut)
 		chain_wedge_all(dev);
 	chain_tell_running(dev);
 	chain_unlock(dev);
@@ -692,7 +703,8 @@ static void chain_pause(struct pindrop_dev *dev)
 {
 	chain_set_resetting(dev, true);
 	dev->cut = true;
-	dev->ops->cut(dev->engine);
+	if (dev->ops->cut)
+		dev->ops->cut(dev->engine);
 	chain_set_resetting(dev, false);
 	if (!chain_all_quiet(dev))
 		chain_poll(dev, 1, false);

@@ -127,7 +127,9 @@ static void pindrop_dev_release(struct device *d)
 	kfree(dev->chans);
 	if (dev->zero)
 		__free_pages(dev->zero, dev->zero_order);
+	put_device(dev->dma_dev);
 	put_device(dev->parent);
+	kfree(dev->place);
 	kfree(dev);
 }
 
@@ -216,7 +218,7 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
  */
 bool pindrop_iommu_blocks(struct pindrop_dev *dev)
 {
-	struct device *parent = dev->parent;
+	struct device *parent = dev->dma_dev;
 	struct iommu_group *group;
 	unsigned int count = 0;
 
@@ -270,14 +272,15 @@ static void dev_shut_down(struct pindrop_dev *dev)
 
 /**
  * pindrop_register() - make a device known to user space
- * @parent: the device that does the DMA, its DMA masks set
+ * @parent: what the engine is bound to. It does the DMA, its masks set, unless
+ *	@limits names another
  * @ops: the engine
  * @limits: its figures; copied
  * @engine: given back to @ops
  *
  * The hardware has been read idle, before it was let at memory: what a driver
- * before this one left in quarantine is released. From here on @ops may be
- * called.
+ * before this one left in quarantine for it is released; see limits::place.
+ * From here on @ops may be called.
  *
  * Context: may sleep.
  * Return: the device, to be given to pindrop_unregister(), or ERR_PTR():
@@ -288,15 +291,19 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 				     const struct pindrop_engine_limits *limits,
 				     void *engine)
 {
+	const char *place = limits->place ?: dev_name(parent);
 	struct pindrop_dev *dev;
-	int err;
+	int err = -ENOMEM;
 
-	pindrop_quarantine_prove(parent);
+	pindrop_quarantine_prove(parent->bus, place);
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
-	err = init_srcu_struct(&dev->gate);
+	dev->place = kstrdup(place, GFP_KERNEL);
+	if (dev->place)
+		err = init_srcu_struct(&dev->gate);
 	if (err) {
+		kfree(dev->place);
 		kfree(dev);
 		return ERR_PTR(err);
 	}
@@ -304,18 +311,20 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->dev.class = &pindrop_class;
 	dev->dev.parent = parent;
 	dev->parent = get_device(parent);
+	dev->dma_dev = get_device(limits->dma_dev ?: parent);
 	strscpy(dev->parent_name, dev_name(parent), sizeof(dev->parent_name));
 	dev->bus = parent->bus;
 	dev->ops = ops;
 	dev->limits = *limits;
 	strscpy(dev->engine_name, limits->name, sizeof(dev->engine_name));
 	dev->limits.name = dev->engine_name;
+	dev->limits.place = dev->place;
 	dev->engine = engine;
-	dev->iommu = iommu_kind(parent);
+	dev->iommu = iommu_kind(dev->dma_dev);
 	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
 	if (PINDROP_HUGE)
 		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
-	if (dev_is_dma_coherent(parent))
+	if (dev_is_dma_coherent(dev->dma_dev))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->chain);
 	INIT_DELAYED_WORK(&dev->pause_work, pindrop_pause_work);
@@ -371,14 +380,16 @@ EXPORT_SYMBOL_GPL(pindrop_unregister);
  * pindrop_shutdown() - the machine goes down, or another kernel takes over
  * @dev: from pindrop_register()
  *
- * As at removal, but mappings stay, and the device is cut off in any case.
+ * As at removal, but mappings stay, and the device is cut off in any case, if
+ * there is a way.
  *
  * Context: as pindrop_unregister(), which is not called any more.
  */
 void pindrop_shutdown(struct pindrop_dev *dev)
 {
 	dev_quiesce(dev);
-	dev->ops->cut(dev->engine);
+	if (dev->ops->cut)
+		dev->ops->cut(dev->engine);
 }
 EXPORT_SYMBOL_GPL(pindrop_shutdown);
 

@@ -77,6 +77,13 @@ struct pindrop_piece {
  *	before it is progress
  * @dma_bits: address bits
  * @devmem: bytes of device memory that jobs may name
+ * @dma_dev: what does the DMA, if it is not the device that the engine is bound
+ *	to: memory is mapped for it. It stays bound until
+ *	pindrop_unregister() returns
+ * @place: what the hardware is known by, on the parent's bus: registration says
+ *	that what is there was read idle. NULL: the parent's name
+ * @reset_by_order: a reset may do harm of its own: nobody but the administrator
+ *	has it done
  */
 struct pindrop_engine_limits {
 	const char *name;
@@ -88,6 +95,9 @@ struct pindrop_engine_limits {
 	unsigned int piece_ms;
 	unsigned int dma_bits;
 	u32 devmem;
+	struct device *dma_dev;
+	const char *place;
+	bool reset_by_order;
 };
 
 /**
@@ -108,9 +118,12 @@ struct pindrop_engine_limits {
  * @reset: cut the device off as @cut does, then reset all of it; it stays cut
  *	off. 0, or -errno if the reset failed; -EAGAIN (not now) and -EOPNOTSUPP
  *	(never) if nothing was done, not even the cut. @locked: the caller holds
- *	the device's lock, else it may only be tried. Optional, may sleep
+ *	the device's lock, else it may only be tried. Optional, may sleep. Where
+ *	there is no @cut a failure leaves each channel as it is, and @service
+ *	reports what was proved over all the same
  * @cut: let no access of the device reach memory any more, wait for those
- *	under way; interrupts may stop too. May sleep
+ *	under way; interrupts may stop too. May sleep. Optional, for there may
+ *	be no such way
  * @uncut: undo it: every channel was read idle behind the cut. May sleep
  *
  * @issue, @service and @abort are called with the channel's lock held and

@@ -195,7 +195,7 @@ static int buf_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
 	}
 	if (buf->flags & (PINDROP_ALLOC_COHERENT | PINDROP_ALLOC_HUGE)) {
 		vm_flags_set(vma, VM_PFNMAP);
-		if (buf->cpu && !dev_is_dma_coherent(buf->dev->parent))
+		if (buf->cpu && !dev_is_dma_coherent(buf->dev->dma_dev))
 			vma->vm_page_prot =
 				pgprot_dmacoherent(vma->vm_page_prot);
 	} else {

@@ -406,7 +406,7 @@ static int pin_pages(struct pindrop_buf *buf)
 /* Whether the device gets at the pages, and by which way. */
 static int pin_choose_way(struct pindrop_buf *buf)
 {
-	struct device *parent = buf->dev->parent;
+	struct device *parent = buf->dev->dma_dev;
 	int err = 0, idx;
 
 	if (pindrop_buf_translated(buf->dev))

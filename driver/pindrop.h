@@ -158,10 +158,12 @@ struct pindrop_chan {
  * struct pindrop_dev - one device instance
  * @dev: the class device; its reference count is ours
  * @cdev: the node
- * @parent: the device that does DMA; referenced, bound until unregistration
+ * @parent: what the engine is bound to; referenced, bound until unregistration
  *	ends
- * @parent_name: its name, which outlives it
- * @bus: where the name means something
+ * @dma_dev: what does the DMA, mostly the same; as @parent
+ * @parent_name: the parent's name, which outlives it
+ * @bus: where the names mean something
+ * @place: what the hardware is known by there; ours
  * @ops: the engine; not called after unregistration
  * @limits: the engine's figures
  * @engine_name: limits.name, which must outlive the engine's module
@@ -214,8 +216,10 @@ struct pindrop_dev {
 	struct device dev;
 	struct cdev cdev;
 	struct device *parent;
+	struct device *dma_dev;
 	char parent_name[32];
 	const struct bus_type *bus;
+	char *place;
 	const struct pindrop_engine_ops *ops;
 	struct pindrop_engine_limits limits;
 	char engine_name[16];
@@ -674,7 +678,7 @@ void pindrop_quarantine_del(struct pindrop_buf *buf);
 bool pindrop_quarantine_has(struct pindrop_buf *buf);
 void pindrop_quarantine_unmap(struct pindrop_dev *dev);
 void pindrop_quarantine_keep(struct pindrop_dev *dev);
-void pindrop_quarantine_prove(struct device *parent);
+void pindrop_quarantine_prove(const struct bus_type *bus, const char *place);
 
 /* user.c: limits per user */
 struct pindrop_user *pindrop_user_get(void);

@@ -128,20 +128,15 @@ void pindrop_quarantine_keep(struct pindrop_dev *dev)
 	mutex_unlock(&kept_lock);
 }
 
-static bool kept_is_of(struct pindrop_dev *dev, struct device *parent)
-{
-	return dev->bus == parent->bus &&
-	       !strcmp(dev->parent_name, dev_name(parent));
-}
-
 /**
  * pindrop_quarantine_prove() - a device was found idle: release what it held
- * @parent: the device; it may not access memory yet, or does so for the first
+ * @bus: where it is; it may not access memory yet, or does so for the first
  *	time
+ * @place: what it is known by there. Another place proves nothing of this one
  *
  * Context: may sleep.
  */
-void pindrop_quarantine_prove(struct device *parent)
+void pindrop_quarantine_prove(const struct bus_type *bus, const char *place)
 {
 	struct pindrop_dev *dev, *next;
 	LIST_HEAD(proved);
@@ -149,7 +144,7 @@ void pindrop_quarantine_prove(struct device *parent)
 
 	mutex_lock(&kept_lock);
 	list_for_each_entry_safe(dev, next, &kept_devs, kept)
-		if (kept_is_of(dev, parent))
+		if (dev->bus == bus && !strcmp(dev->place, place))
 			list_move_tail(&dev->kept, &proved);
 	mutex_unlock(&kept_lock);
 	list_for_each_entry_safe(dev, next, &proved, kept) {

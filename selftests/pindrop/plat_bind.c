@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Controllers come and go, with their drivers, whoever uses their channels. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "../kselftest_harness.h"
+#include "plat_utils.h"
+
+#define OWNERS 3
+#define ROUNDS 8
+#define MODULE "/lib/modules/pindrop_dmaengine.ko"
+
+FIXTURE(plat)
+{
+	struct pd_env env;
+	struct plat_bound self, controller;
+	unsigned int *flag;
+};
+
+FIXTURE_SETUP(plat)
+{
+	const char *missing;
+
+	PD_SETUP(&self->env);
+	missing = plat_find(&self->env);
+	if (missing)
+		SKIP(PD_LEAVE_SETUP, "%s", missing);
+	MUST(plat_self(&self->env, &self->self));
+	MUST(plat_controller(&self->env, &self->controller));
+	self->flag = pd_shared_page();
+	ASSERT_NE(NULL, self->flag);
+}
+
+FIXTURE_TEARDOWN(plat)
+{
+	EXPECT_TRUE(plat_appears(self->env.path));
+	PD_TEARDOWN(&self->env);
+}
+
+/* Returns "", or what does not work. */
+static const char *works(const struct pd_env *env)
+{
+	struct pd_buf src, dst;
+	struct pindrop_job_desc job;
+	int fd = pd_open(env);
+	const char *wrong = "";
+
+	if (fd < 0 || pd_create(fd, env->info.out_max_piece, &src) ||
+	    pd_create(fd, env->info.out_max_piece, &dst))
+		return "no memory";
+	pd_fill(src.map, src.len, 9);
+	job = pd_copy(&src, 0, &dst, 0, src.len);
+	if (pd_run(fd, &job, 1))
+		wrong = "it fails";
+	else if (pd_wrong(dst.map, dst.len, 9) >= 0)
+		wrong = "it copies nonsense";
+	pd_unmap(&src);
+	pd_unmap(&dst);
+	close(fd);
+	return wrong;
+}
+
+/* As much as it can be given, on pinned memory, until it is taken away. */
+static void work_until_it_goes(const struct pd_env *env, unsigned int *flag)
+{
+	const size_t len = 4 * env->info.out_max_piece;
+	struct pindrop_job_desc jobs[16];
+	struct pindrop_wait wait;
+	struct pindrop_submit sub;
+	struct pd_buf src, dst;
+	int fd = pd_open(env), err, i;
+	unsigned char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHILD(fd >= 0 && mem != MAP_FAILED);
+	CHILD(!pd_create(fd, len, &src));
+	pd_fill(src.map, len, 4);
+	CHILD(!pd_pin(fd, mem, len, PINDROP_PIN_WRITE, &dst));
+	for (i = 0; i < ARRAY_LEN(jobs); i++)
+		jobs[i] = pd_copy(&src, 0, &dst, 0, len);
+	__atomic_add_fetch(flag, 1, __ATOMIC_SEQ_CST);
+	do {
+		err = pd_submit(fd, jobs, ARRAY_LEN(jobs), &sub);
+		if (!err) {
+			CHILD(!pd_wait(fd, sub.out_last, PLAT_BOUND_MS, &wait));
+			CHILD(!wait.out_result || wait.out_result == -ENODEV);
+		}
+	} while (!err);
+	CHILD(err == -ENODEV);
+	/* Whatever was begun is over: this is ours, and stays as it is. */
+	memset(mem, 0x5a, len);
+	pd_sleep_ms(100);
+	for (i = 0; i < len; i++)
+		CHILD(mem[i] == 0x5a);
+	_exit(0);
+}
+
+/* P1, P2: nobody is left waiting, nothing is written after the end. */
+TEST_F(plat, controller_goes_under_load)
+{
+	long long pins = pd_vmstat_pins();
+	pid_t pid[OWNERS];
+	int i, round;
+	__u64 begin;
+
+	for (round = 0; round < ROUNDS; round++) {
+		__atomic_store_n(self->flag, 0, __ATOMIC_SEQ_CST);
+		for (i = 0; i < OWNERS; i++) {
+			pid[i] = fork();
+			ASSERT_LE(0, pid[i]);
+			if (!pid[i])
+				work_until_it_goes(&self->env, self->flag);
+		}
+		EXPECT_TRUE(pd_await(self->flag, OWNERS));
+		pd_sleep_ms(7 * round);
+		begin = pd_now_ns();
+		EXPECT_EQ(0, plat_unbind(&self->controller));
+		EXPECT_GT(PLAT_BOUND_MS, pd_ms_since(begin));
+		EXPECT_NE(0, access(self->env.path, F_OK));
+		for (i = 0; i < OWNERS; i++)
+			EXPECT_EQ(0, pd_join(pid[i]));
+		EXPECT_EQ(pins, pd_vmstat_pins());
+		EXPECT_FALSE(plat_in_quarantine(self->env.info.out_device));
+		/* A reaper may still hold what has its number. */
+		pd_sleep_ms(50);
+		MUST(plat_bind(&self->controller));
+		ASSERT_TRUE(plat_appears(self->env.path));
+	}
+	EXPECT_STREQ("", works(&self->env));
+}
+
+/* It waits for its controller, and is there when that is. */
+TEST_F(plat, controller_comes_later)
+{
+	MUST(plat_unbind(&self->controller));
+	EXPECT_NE(0, access(self->env.path, F_OK));
+	/* It cannot be had now. */
+	EXPECT_NE(0, plat_bind(&self->self));
+	EXPECT_NE(0, access(self->env.path, F_OK));
+	MUST(plat_bind(&self->controller));
+	ASSERT_TRUE(plat_appears(self->env.path));
+	EXPECT_STREQ("", works(&self->env));
+}
+
+/* Deaths with as much queued as there can be. */
+TEST_F(plat, owner_dies_with_jobs_queued)
+{
+	long long pins = pd_vmstat_pins();
+	int round;
+	pid_t pid;
+
+	for (round = 0; round < ROUNDS; round++) {
+		__atomic_store_n(self->flag, 0, __ATOMIC_SEQ_CST);
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			work_until_it_goes(&self->env, self->flag);
+		EXPECT_TRUE(pd_await(self->flag, 1));
+		pd_sleep_ms(3 * round);
+		kill(pid, SIGKILL);
+		EXPECT_EQ(-SIGKILL, pd_join(pid));
+		EXPECT_EQ(0, pd_count(&self->env, PD_INFLIGHT));
+		EXPECT_EQ(0, pd_count(&self->env, PD_PINNED));
+		EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
+		EXPECT_EQ(pins, pd_vmstat_pins());
+	}
+	EXPECT_STREQ("", works(&self->env));
+}
+
+/* With nobody's job lost, and as often as one likes. */
+TEST_F(plat, is_reset_by_its_administrator)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, pd_write_in(self->env.sysfs, "reset", "1"));
+		EXPECT_STREQ("", works(&self->env));
+	}
+}
+
+static int load(const char *parameters)
+{
+	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "pindrop_dmaengine", O_NONBLOCK) ?
+		       -errno :
+		       0;
+}
+
+/* Either may be there first. */
+TEST_F(plat, engine_comes_before_its_controller)
+{
+	char delay[32] = "", parameters[48];
+
+	if (access(MODULE, R_OK))
+		SKIP(return, "there is no " MODULE);
+	pd_read_file("/sys/module/pindrop_dmaengine/parameters/delay_us", delay,
+		     sizeof(delay));
+	snprintf(parameters, sizeof(parameters), "delay_us=%d", atoi(delay));
+	/* After it ... */
+	MUST(unload());
+	EXPECT_NE(0, access(self->env.path, F_OK));
+	MUST(load(parameters));
+	ASSERT_TRUE(plat_appears(self->env.path));
+	EXPECT_STREQ("", works(&self->env));
+	/* ... and before it. */
+	MUST(unload());
+	MUST(plat_unbind(&self->controller));
+	MUST(load(parameters));
+	EXPECT_NE(0, access(self->env.path, F_OK));
+	MUST(plat_bind(&self->controller));
+	ASSERT_TRUE(plat_appears(self->env.path));
+	EXPECT_STREQ("", works(&self->env));
+}
+
+/* Without a device tree: whose channels, how many, their alignment. */
+TEST_F(plat, is_made_by_sysfs)
+{
+	struct pd_env made = self->env;
+	char name[128], line[192];
+	int minor;
+
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 0"));
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 17"));
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 1 3"));
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "\n"));
+	FAILS(ENODEV, pd_write_in(self->self.driver, "delete_device",
+				  self->self.device));
+	if (plat_idle_controller(name, sizeof(name)))
+		SKIP(return, "there is no channel that nobody uses");
+	snprintf(line, sizeof(line), "%s 1 %u", name, self->env.info.out_align);
+	MUST(pd_write_in(self->self.driver, "new_device", line));
+	for (minor = 0; minor < 256; minor++) {
+		snprintf(made.path, sizeof(made.path), "/dev/pindrop%d", minor);
+		if (strcmp(made.path, self->env.path) &&
+		    !access(made.path, F_OK))
+			break;
+	}
+	ASSERT_GT(256, minor);
+	MUST(pd_env_init(&made));
+	EXPECT_EQ(1, made.info.out_channels);
+	EXPECT_STREQ("", works(&made));
+	EXPECT_STREQ("", works(&self->env));
+	MUST(pd_write_in(self->self.driver, "delete_device",
+			 made.info.out_device));
+	EXPECT_NE(0, access(made.path, F_OK));
+	FAILS(ENODEV, pd_write_in(self->self.driver, "delete_device",
+				  made.info.out_device));
+	/* It waits for what is not there, and can be taken back. */
+	MUST(pd_write_in(self->self.driver, "new_device", "no-controller"));
+	EXPECT_NE(0, access(made.path, F_OK));
+	EXPECT_STREQ("", works(&self->env));
+	EXPECT_EQ(1, plat_delete_made(&self->self));
+}
+
+TEST_HARNESS_MAIN
