@@ -18,30 +18,34 @@ compile_tree() {
 	[ -z "$said" ] || { printf '%s\n' "$said"; return 1; }
 }
 
-# The kernel's two trees, of the whole package.
+# The two trees, of the whole package.
 only_trees() {
 	local name
-	mv "$1/usr/lib" "$1/lib.all"
-	rm -rf "$1"/{boot,etc,lib,usr}
-	for name in broadcom/bcm2837-rpi-3-b xilinx/zynqmp-zcu102-rev1.0; do mv "$1"/lib.all/linux-image-*/$name.dtb "$1"; done
-	rm -r "$1/lib.all"
+	for name in broadcom/bcm2837-rpi-3-b xilinx/zynqmp-zcu102-rev1.0; do
+		mv "$1"/usr/lib/linux-image-*/"$name.dtb" "$1/" || die "no $name.dtb in Debian's kernel"
+	done
+	find "$1" -mindepth 1 -maxdepth 1 -type d -exec rm -r {} +
 }
 
-# debian_trees SERIES: the directory of the two, as they are in Debian's arm64 kernel of that series. Fails with 2 when
-# the release has none.
-debian_trees() (
+# debian_trees SERIES: set "debian" to the directory of the two, as they are in Debian's arm64 kernel of that series.
+# Fails with 2 when the release has none. From then on apt is asked for arm64's packages.
+declare -A debian_known=()
+debian_trees() {
+	local meta image=
+	debian=${debian_known[$1]:-}
+	[ -z "$debian" ] || return 0
 	is_debian || die "not Debian: no device trees of its kernels"
 	use_foreign arm64
 	for meta in "linux-image-$1-arm64" linux-image-arm64; do
-		image=$(depends 'linux-image-[0-9].*' "$meta" | head -n 1)
+		image=$(depends 'linux-image-[0-9].*' "$meta" | head -n 1) || true
 		[[ $image != "linux-image-$1."* ]] || break
 		image=
 	done
-	[ -n "$image" ] || { say "the release carries no kernel $1 for arm64"; exit 2; }
-	dir=$cache/trees/${image#linux-image-}
-	FETCHED=only_trees fetch "$dir" "$image" || exit
-	echo "$dir"
-)
+	[ -n "$image" ] || { say "the release carries no kernel $1 for arm64"; return 2; }
+	debian=$cache/trees/${image#linux-image-}
+	FETCHED=only_trees fetch "$debian" "$image" || return 1
+	debian_known[$1]=$debian
+}
 
 # number_node DTB PATH: what has no number cannot be referred to.
 number_node() {
@@ -70,15 +74,15 @@ label_nodes() {
 # guest_tree MACHINE SERIES VARIANT OUTPUT: the tree that a guest boots with; VARIANT may be nothing. It is never seen
 # half done.
 guest_tree() (
-	source=$top/dts
-	tmp=$(mktemp -d "$build/tree.XXXXXX")
+	source=${top:?}/dts
+	tmp=$(mktemp -d "${build:?}/tree.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
 	case $1 in
 	raspi3b)
 		base=$tmp/bcm2837-rpi-3-b.dtb
 		overlays=(pindrop-raspberrypi3 qemu/raspi3b)
-		dir=$(debian_trees "$2") || exit
-		cp "$dir/${base##*/}" "$base"
+		debian_trees "$2" || exit
+		cp "$debian/${base##*/}" "$base"
 		label_nodes "$base"
 		;;
 	zcu102)
