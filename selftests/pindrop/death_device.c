@@ -113,10 +113,16 @@ TEST_F(removal, tells_everybody)
 	struct pindrop_job_desc nop = pd_nop(0);
 	struct pindrop_info info;
 	struct pindrop_wait wait;
-	struct pd_buf buf;
+	struct pd_buf buf, src, dst;
 	__u64 begin = pd_now_ns();
+	size_t jobs_len;
 
-	ASSERT_EQ(1, pd_start(self->fd, &self->src, &self->dst, self->src.len));
+	/* More than the hardware is given at a time. */
+	jobs_len = (self->env.info.out_depth + 2) *
+		   self->env.info.out_max_piece;
+	MUST(pd_alloc(self->fd, jobs_len, 0, &src));
+	MUST(pd_alloc(self->fd, jobs_len, 0, &dst));
+	ASSERT_EQ(1, pd_start(self->fd, &src, &dst, jobs_len));
 	MUST(UNBIND());
 	self->bound = false;
 	EXPECT_GT(BOUND_MS, pd_ms_since(begin));

@@ -144,14 +144,15 @@ TEST_F(pin, of_nothing)
 /* What came before the hole, or lies behind it, is let go again. */
 TEST_F(pin, with_a_hole)
 {
+	const size_t align = self->w.env.info.out_pin_align;
 	unsigned char *mem = self->m.mem;
 
 	memset(mem, 1, self->m.len);
 	munmap(mem + 4 * self->page, self->page);
 	REFUSED(EFAULT, mem, 8 * self->page);
-	REFUSED(EFAULT, mem, 4 * self->page + 1);
+	REFUSED(EFAULT, mem, 4 * self->page + align);
 	REFUSED(EFAULT, mem + 4 * self->page, self->page);
-	REFUSED(EFAULT, mem + 5 * self->page - 1, self->page);
+	REFUSED(EFAULT, mem + 5 * self->page - align, self->page);
 	/* Nothing is charged for what failed: mmap() fills it, and it works. */
 	ASSERT_EQ(mem + 4 * self->page,
 		  mmap(mem + 4 * self->page, self->page, RW,

@@ -51,8 +51,8 @@ static bool has_interrupt(const struct pd_env *env)
 	pd_unmap(&src);
 	pd_unmap(&dst);
 	close(fd);
-	if (!heard)
-		pd_write_in(env->sysfs, "reset", "1");
+	if (!heard && !pd_write_in(env->sysfs, "reset", "1"))
+		pd_count_becomes(env, PD_CONTEXTS, 0, PLAT_BOUND_MS);
 	return heard;
 }
 

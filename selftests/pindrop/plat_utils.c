@@ -69,6 +69,12 @@ int plat_controller(const struct pd_env *env, struct plat_bound *controller)
 	return err;
 }
 
+/* Some drivers stay registered with memory that is freed when they are unbound. */
+bool plat_can_unbind(const struct plat_bound *controller)
+{
+	return !strstr(controller->driver, "/bcm2835-dma");
+}
+
 /* The device of a controller with a channel that nobody uses. */
 int plat_idle_controller(char *name, size_t size)
 {
