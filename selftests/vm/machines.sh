@@ -80,6 +80,9 @@ machine_args() {
 	sim-*)
 		# Pieces take as long as edu's: long enough to be killed in the middle of one.
 		engine_args="mode=$mode delay_us=100000 devices=2" ;;
+	dmaengine-*) engine_args="delay_us=100000" ;;
+	esac
+	case $engine-$mode in
 	*-lazy) append=" iommu.strict=0" ;;
 	*-strict) append=" iommu.strict=1" ;;
 	*-swiotlb) append=" swiotlb=force" ;;
