@@ -190,7 +190,8 @@ TEST_F(pin, of_what_may_not_be_written)
 	EXPECT_PINNED(&self->w, 0);
 	MUST(PIN(self->m.mem, 2 * self->page, 0, &p));
 	EXPECT_PINNED(&self->w, 2);
-	EXPECT_EQ(0, pin_out(&self->w, &p, 7, PIN_COPY));
+	EXPECT_EQ(0, pin_out(&self->w, &p, 7 * self->w.env.info.out_align,
+			     PIN_COPY));
 }
 
 TEST_F(pin, of_what_may_not_be_touched)
@@ -383,6 +384,7 @@ TEST_F(kind, is_written_by_the_program_later)
 TEST_F(kind, is_pinned_in_part)
 {
 	const size_t align = self->w.env.info.out_pin_align;
+	const size_t step = self->w.env.info.out_align;
 	const size_t odd = align == 1 ? 17 : align;
 	const size_t len = self->m.len / 2;
 	const long long first = (EDGE + odd) / self->page;
@@ -401,11 +403,11 @@ TEST_F(kind, is_pinned_in_part)
 	pd_fill(self->want + EDGE + odd + len - PIN_COPY, PIN_COPY, 7);
 	EXPECT_EQ(0, memcmp(self->want, m->mem, m->len));
 	/* Its end is its own, not that of its last page. */
-	FAILS(ERANGE, pin_out(&self->w, &p, len - PIN_COPY + 1, PIN_COPY));
-	FAILS(ERANGE, pin_out(&self->w, &p, len, 1));
+	FAILS(ERANGE, pin_out(&self->w, &p, len - PIN_COPY + step, PIN_COPY));
+	FAILS(ERANGE, pin_out(&self->w, &p, len, step));
 	MUST(PIN(m->mem + m->len - align, align, WRITE, &tail));
 	EXPECT_EQ(0, pin_in(&self->w, &tail, 0, align, 8));
-	FAILS(ERANGE, pin_in(&self->w, &tail, 0, align + 1, 8));
+	FAILS(ERANGE, pin_in(&self->w, &tail, 0, align + step, 8));
 }
 
 /* Who may only read it may have it read, as the kernel calls it. */
@@ -463,6 +465,7 @@ TEST_F(pin, of_scattered_pages)
 	static const size_t counts[] = { 1,   2,   127, 128, 129, 254, 255,
 					 256, 257, 511, 512, 513, SCATTERED };
 	const size_t align = self->w.env.info.out_pin_align;
+	const size_t step = self->w.env.info.out_align;
 	const size_t page = self->page;
 	struct pin_mem m = PIN_NO_MEM;
 	struct pd_buf p;
@@ -482,9 +485,10 @@ TEST_F(pin, of_scattered_pages)
 			     p.len - PIN_COPY;
 		EXPECT_EQ(0, pin_out(&self->w, &p, at, PIN_COPY))
 			TH_LOG("%zu pages", n);
-		FAILS(ERANGE, pin_out(&self->w, &p, p.len - 1, 2));
-		MUST(pd_free(self->w.fd, p.handle));
-		EXPECT_PINNED(&self->w, 0);
+			FAILS(ERANGE,
+			      pin_out(&self->w, &p, p.len - step, 2 * step));
+			MUST(pd_free(self->w.fd, p.handle));
+			EXPECT_PINNED(&self->w, 0);
 	}
 	/* Where in the largest one list follows the other. */
 	MUST(PIN(m.mem, m.len, WRITE, &p));
@@ -554,15 +558,16 @@ TEST_F(pin, to_pin)
 	pd_fill(self->m.mem, 2 * self->page, 1);
 	MUST(PIN(self->m.mem, 2 * self->page, 0, &a));
 	MUST(PIN(self->m.mem + 4 * self->page, 4 * self->page, WRITE, &b));
-	job = pd_copy(&a, self->page - 100, &b, self->page - 50, PIN_COPY);
+	job = pd_copy(&a, self->page - 128, &b, self->page - 64, PIN_COPY);
 	EXPECT_EQ(0, pd_run(self->w.fd, &job, 1));
-	EXPECT_EQ(0, memcmp(a.map + self->page - 100, b.map + self->page - 50,
+	EXPECT_EQ(0, memcmp(a.map + self->page - 128, b.map + self->page - 64,
 			    PIN_COPY));
-	job = pd_copy(&b, self->page - 50, &b, 3 * self->page - 50, PIN_COPY);
+	job = pd_copy(&b, self->page - 64, &b, 3 * self->page - 64, PIN_COPY);
 	EXPECT_EQ(0, pd_run(self->w.fd, &job, 1));
-	EXPECT_EQ(0, memcmp(a.map + self->page - 100,
-			    b.map + 3 * self->page - 50, PIN_COPY));
-	job = pd_copy(&b, 0, &b, PIN_COPY - 1, PIN_COPY);
+	EXPECT_EQ(0, memcmp(a.map + self->page - 128,
+			    b.map + 3 * self->page - 64, PIN_COPY));
+	job = pd_copy(&b, 0, &b, PIN_COPY - self->w.env.info.out_align,
+		      PIN_COPY);
 	FAILS(EINVAL, pd_submit(self->w.fd, &job, 1, NULL));
 }
 
@@ -981,7 +986,7 @@ static void pin_nothing(int fd, unsigned char *mem, size_t page)
 	struct pd_buf p;
 
 	CHILD(pd_pin(fd, mem, page, 0, &p) == -ENOMEM);
-	CHILD(pd_pin(fd, mem, 1, 0, &p) == -ENOMEM);
+	CHILD(pd_pin(fd, mem, page / 8, 0, &p) == -ENOMEM);
 	/* It is who they are, and not too little that they ask for. */
 	CHILD(!pd_alloc(fd, page, 0, &p));
 }
