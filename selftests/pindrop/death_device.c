@@ -242,7 +242,7 @@ static void *submit_on_and_on(void *data)
 	int err;
 
 	for (i = 0; i < ARRAY_LEN(jobs); i++)
-		jobs[i] = pd_copy(s->src, 0, s->dst, 0, 1);
+		jobs[i] = pd_copy(s->src, 0, s->dst, 0, 64);
 	do {
 		err = pd_submit(s->fd, jobs, ARRAY_LEN(jobs), &sub);
 		if (!err)
