@@ -11,6 +11,14 @@ cache=${XDG_CACHE_HOME:-~/.cache}/pindrop
 # What the tests run on by default, and all there is.
 kernels="6.1 6.12"
 all_kernels="$kernels 7.3 debug"
+# What programs are built for: as the kernel is, or ABI=i386 for 32 bits under the same kernel.
+abi='' cross=''
+case ${ABI:-amd64} in
+amd64) ;;
+i386) abi=i386 cross=i686-linux-gnu- ;;
+*) printf '%s\n' "pindrop: ABI=$ABI is none of amd64, i386" >&2; exit 1 ;;
+esac
+user=$build/user${abi:+-$abi}
 # Where the index of apt's lists goes.
 apt_state=$cache
 
@@ -79,8 +87,8 @@ pick_kernels() {
 }
 
 build_user() {
-	mkdir -p "$build/user"
-	make -s -j"$(nproc)" -C "$top/userspace" O="$build/user" >&2 || die "userspace does not build"
+	mkdir -p "$user"
+	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" >&2 || die "userspace does not build"
 }
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.
