@@ -265,7 +265,7 @@ static int tmpl_register(struct tmpl *tmpl, int irq)
 	if (err)
 		return err;
 	/* Last: the handler needs all the rest. Until then the watchdog serves. */
-	err = request_irq(irq, tmpl_interrupt, IRQF_SHARED, TMPL_NAME, tmpl);
+	err = request_irq(irq, tmpl_interrupt, 0, TMPL_NAME, tmpl);
 	if (!err)
 		tmpl->irq = irq;
 	return err;
