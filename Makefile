@@ -67,6 +67,8 @@ Testing:
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
                    every kernel, and off on 6.12
   SIM_MODE=        of sim, iommu (bus addresses of its own) or direct; both
+  ABI=             i386: programs and library of 32 bits on the same kernels
+                   (also of run)
   QEMU=            the emulator, or newest for the newest one in Debian
   BREAK="…"        leave out protections, by their names in driver/BREAKS; of
                    test-broken, only the line with these names

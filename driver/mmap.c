@@ -8,8 +8,11 @@
  */
 #include "pindrop.h"
 
+#include <linux/compat.h>
 #include <linux/dma-map-ops.h>
 #include <linux/fs.h>
+#include <linux/huge_mm.h>
+#include <linux/mman.h>
 #include <linux/pagemap.h>
 
 #include "trace.h"
@@ -234,6 +237,41 @@ int pindrop_mmap(struct file *file, struct vm_area_struct *vma)
 		return pindrop_ring_mmap(ctx, vma);
 	return buf_mmap(ctx, vma);
 }
+
+#if PINDROP_HUGE
+/**
+ * pindrop_get_unmapped_area() - the file's get_unmapped_area: for huge entries
+ * @file: an open node
+ * @addr: what the program asks for
+ * @len: bytes
+ * @pgoff: where in the file
+ * @flags: of mmap()
+ *
+ * The kernel aligns nothing for programs of 32 bits, whose addresses are few.
+ * Here one is looked for that has room enough to align in; where there is none,
+ * small entries have to do.
+ *
+ * Context: mmap_lock held for write.
+ * Return: where there is room, or an error.
+ */
+unsigned long pindrop_get_unmapped_area(struct file *file, unsigned long addr,
+					unsigned long len, unsigned long pgoff,
+					unsigned long flags)
+{
+	unsigned long at = thp_get_unmapped_area(file, addr, len, pgoff, flags);
+	unsigned long off = pgoff << PAGE_SHIFT, room;
+
+	if (!in_compat_syscall() || addr || (flags & MAP_FIXED) ||
+	    IS_ERR_VALUE(at) || len < PMD_SIZE ||
+	    IS_ALIGNED(at - off, PMD_SIZE))
+		return at;
+	room = thp_get_unmapped_area(file, 0, len + PMD_SIZE - PAGE_SIZE, pgoff,
+				     flags);
+	if (IS_ERR_VALUE(room))
+		return at;
+	return room + ((off - room) & (PMD_SIZE - 1));
+}
+#endif
 
 /**
  * pindrop_zap() - take all buffers out of user space's page tables

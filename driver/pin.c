@@ -543,7 +543,7 @@ struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
  * pindrop_pin_once() - pin memory of a context's owner for one job
  * @ctx: the context
  * @address: where it begins
- * @length: bytes, not 0; the end does not overflow
+ * @length: bytes, not 0; it ends below TASK_SIZE_MAX
  * @write: the device may write it
  * @limit: pages that the owner may have pinned, this included
  *
@@ -563,8 +563,6 @@ struct pindrop_buf *pindrop_pin_once(struct pindrop_ctx *ctx, u64 address,
 	struct mm_struct *mm = ctx->owner->mn.mm;
 	struct pindrop_buf *buf;
 
-	if (address + length > TASK_SIZE_MAX)
-		return ERR_PTR(-EFAULT);
 	/* One moment is enough for so much. */
 	if (current->mm != mm &&
 	    PFN_UP(offset_in_page(address) + length) > PIN_BATCH)

@@ -731,6 +731,13 @@ void pindrop_pin_written(struct pindrop_buf *buf, u64 offset, u64 length);
 
 /* mmap.c: what user space maps */
 int pindrop_mmap(struct file *file, struct vm_area_struct *vma);
+#if PINDROP_HUGE
+unsigned long pindrop_get_unmapped_area(struct file *file, unsigned long addr,
+					unsigned long len, unsigned long pgoff,
+					unsigned long flags);
+#else
+#define pindrop_get_unmapped_area thp_get_unmapped_area
+#endif
 void pindrop_zap(struct pindrop_ctx *ctx);
 
 /* job.c: SUBMIT and WAIT, a job's life */

@@ -631,6 +631,9 @@ static struct pindrop_buf *ring_copy(struct pindrop_ctx *ctx, u64 address,
 struct pindrop_buf *pindrop_ring_memory(struct pindrop_ctx *ctx, u64 address,
 					u64 length, bool write)
 {
+	/* First: u64_to_user_ptr() drops what a pointer has no room for. */
+	if (address + length > TASK_SIZE_MAX)
+		return ERR_PTR(-EFAULT);
 	if (!write && length <= PINDROP_COPY_MAX)
 		return ring_copy(ctx, address, length);
 	return pindrop_pin_once(ctx, address, length, write,

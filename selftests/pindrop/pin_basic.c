@@ -51,14 +51,29 @@ FIXTURE_TEARDOWN(pin)
 
 #define PIN(mem, len, flags, p) pd_pin(self->w.fd, mem, len, flags, p)
 
+/* Also what no pointer and no length of this program can be. */
+static int pin_at(int fd, __u64 address, __u64 len, __u32 flags)
+{
+	struct pindrop_pin args = {
+		.size = sizeof(args),
+		.flags = flags,
+		.address = address,
+		.length = len,
+	};
+
+	return pd_ioctl(fd, PINDROP_VERB_PIN, &args);
+}
+
+#define PIN_AT(address, len, flags) pin_at(self->w.fd, address, len, flags)
+
 /* Neither for reading nor for writing, and nothing is left of it. */
-#define REFUSED(error, mem, len)                           \
+#define REFUSED_AT(error, address, len)                    \
 	do {                                               \
-		struct pd_buf none;                        \
-		FAILS(error, PIN(mem, len, 0, &none));     \
-		FAILS(error, PIN(mem, len, WRITE, &none)); \
+		FAILS(error, PIN_AT(address, len, 0));     \
+		FAILS(error, PIN_AT(address, len, WRITE)); \
 		EXPECT_PINNED(&self->w, 0);                \
 	} while (0)
+#define REFUSED(error, mem, len) REFUSED_AT(error, (uintptr_t)(mem), len)
 
 TEST_F(pin, length_zero)
 {
@@ -83,14 +98,14 @@ TEST_F(pin, misaligned)
 
 TEST_F(pin, over_the_end_of_addresses)
 {
-	const uintptr_t page = self->page;
-	struct pd_buf p;
+	const __u64 page = self->page;
 
-	REFUSED(EINVAL, (void *)-page, 2 * page);
-	REFUSED(EINVAL, (void *)(2 * page), -page);
-	REFUSED(EINVAL, self->m.mem, (size_t)-page);
+	REFUSED_AT(EINVAL, -page, 2 * page);
+	REFUSED_AT(EINVAL, 2 * page, -page);
+	REFUSED(EINVAL, self->m.mem, -page);
 	/* What ends exactly there is out of reach, whatever it is called. */
-	EXPECT_GT(0, PIN((void *)-page, page, 0, &p));
+	EXPECT_GT(0, PIN_AT(-page, page, 0));
+	EXPECT_GT(0, PIN_AT((uintptr_t)-page, page, 0));
 	EXPECT_PINNED(&self->w, 0);
 }
 
@@ -98,12 +113,11 @@ TEST_F(pin, over_the_end_of_addresses)
 TEST_F(pin, of_more_than_there_can_be)
 {
 	static const int bits[] = { 31, 32, 36, 43, 44, 46, 52, 62 };
-	struct pd_buf p;
 	unsigned int i;
 	int err;
 
 	for (i = 0; i < ARRAY_LEN(bits); i++) {
-		err = PIN(self->m.mem, 1UL << bits[i], WRITE, &p);
+		err = PIN_AT((uintptr_t)self->m.mem, 1ULL << bits[i], WRITE);
 		EXPECT_TRUE(err == -EFAULT || err == -ENOMEM)
 			TH_LOG("2^%d bytes: %d", bits[i], err);
 	}
@@ -112,11 +126,25 @@ TEST_F(pin, of_more_than_there_can_be)
 
 TEST_F(pin, of_the_kernels_memory)
 {
-	REFUSED(EFAULT, (void *)0xffff888000000000UL, self->page);
-	REFUSED(EFAULT, (void *)0xffffffff81000000UL, self->page);
-	REFUSED(EFAULT, (void *)(1UL << 63), self->page);
-	/* What begins in the program's half, and does not end there. */
-	REFUSED(EFAULT, (void *)((1UL << 47) - 2 * self->page), 4 * self->page);
+	const __u64 page = self->page;
+
+	REFUSED_AT(EFAULT, 0xffff888000000000ULL, page);
+	REFUSED_AT(EFAULT, 0xffffffff81000000ULL, page);
+	REFUSED_AT(EFAULT, 1ULL << 63, page);
+	/* What begins in the program's part, and does not end there. */
+	REFUSED_AT(EFAULT, (1ULL << 47) - 2 * page, 4 * page);
+	REFUSED_AT(EFAULT, (1ULL << 32) - 2 * page, 4 * page);
+}
+
+/* Nor is there anything that a narrow type would take for memory. */
+TEST_F(pin, of_an_address_too_wide)
+{
+	unsigned int n = 0;
+	__u64 address;
+
+	while ((address = pd_wide(self->m.mem, n++)))
+		REFUSED_AT(EFAULT, address, self->page);
+	EXPECT_LT(1, n);
 }
 
 TEST_F(pin, with_an_unknown_flag)

@@ -158,7 +158,7 @@ int pin_hugetlb(struct pin_mem *m, size_t len)
 	if (pool < 0)
 		return -ENODATA;
 	/* Twice as many: a child of the owner has pages of its own. */
-	snprintf(text, sizeof(text), "%zu", pool + 2 * len / PIN_HUGE);
+	snprintf(text, sizeof(text), "%lu", pool + 2 * len / PIN_HUGE);
 	if (pd_write_file(POOL, text))
 		return -ENODATA;
 	/* What is not there is taken from who needs it less. */

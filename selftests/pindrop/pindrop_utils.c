@@ -413,6 +413,23 @@ void *pd_mmap(int fd, __u64 offset, size_t len, int prot, int *error)
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
+/*
+ * The @n-th address that no program can have, and that has the lower bits of one
+ * that this program has; 0 after the last. Some machines look at no more than
+ * 56 bits.
+ */
+__u64 pd_wide(const void *mem, unsigned int n)
+{
+	const unsigned int end = sizeof(mem) > 4 ? 56 : 64;
+	const __u64 address = (unsigned long)mem;
+	unsigned int bit;
+
+	for (bit = sizeof(mem) > 4 ? 48 : 32; bit < end; bit++)
+		if (!(address >> bit & 1) && !n--)
+			return address | 1ULL << bit;
+	return 0;
+}
+
 int pd_map(int fd, struct pd_buf *buf)
 {
 	int err;

@@ -132,6 +132,8 @@ int pd_unmap(struct pd_buf *buf);
 int pd_create(int fd, size_t len, struct pd_buf *buf);
 const volatile struct pindrop_window *pd_window(int fd);
 
+__u64 pd_wide(const void *mem, unsigned int n);
+
 void pd_fill(void *mem, size_t len, unsigned int seed);
 long pd_wrong(const void *mem, size_t len, unsigned int seed);
 long pd_nonzero(const void *mem, size_t len);

@@ -123,6 +123,8 @@ TEST_F(memory, of_memory_that_is_not_to_be_had)
 	unsigned char *only = ring_anon(2 * page, PROT_READ);
 	unsigned char *good = ring_anon(2 * page, PROT_READ | PROT_WRITE);
 	struct pindrop_job_desc job;
+	unsigned int i = 0;
+	__u64 wide;
 
 	ASSERT_NE(NULL, none);
 	ASSERT_NE(NULL, only);
@@ -135,7 +137,20 @@ TEST_F(memory, of_memory_that_is_not_to_be_had)
 	FAILS(EFAULT, DO(NULL, NULL, &self->dst, NULL, 256));
 	FAILS(EFAULT, DO(NULL, (void *)-8192L, &self->dst, NULL, 4096));
 	FAILS(EFAULT, DO(&self->src, NULL, NULL, (void *)-8192L, 4096));
-	FAILS(EINVAL, DO(NULL, (void *)-4096L, &self->dst, NULL, 8192));
+	job = ring_by_address(NULL, NULL, &self->dst, NULL, 8192);
+	job.src_offset = -4096LL;
+	FAILS(EINVAL, ring_do_one(&self->ring, &job));
+	/* What a narrow type would take for memory: copied, pinned, written. */
+	while ((wide = pd_wide(good, i++))) {
+		job = ring_by_address(NULL, NULL, &self->dst, NULL, 256);
+		job.src_offset = wide;
+		FAILS(EFAULT, ring_do_one(&self->ring, &job));
+		job.length = page;
+		FAILS(EFAULT, ring_do_one(&self->ring, &job));
+		job = ring_by_address(&self->src, NULL, NULL, NULL, 256);
+		job.dst_offset = wide;
+		FAILS(EFAULT, ring_do_one(&self->ring, &job));
+	}
 	/* The same memory on both sides. */
 	FAILS(EINVAL, DO(NULL, good, NULL, good + 64, 256));
 	/* A handle besides. */

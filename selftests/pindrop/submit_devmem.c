@@ -40,16 +40,16 @@ FIXTURE_TEARDOWN(devmem)
 #define OUT 0
 #define IN (self->buf.len / 2)
 
-static int put(int fd, const struct pd_buf *buf, size_t from, size_t to,
-	       size_t len)
+static int put(int fd, const struct pd_buf *buf, __u64 from, __u64 to,
+	       __u64 len)
 {
 	struct pindrop_job_desc job = pd_copy(buf, from, NULL, to, len);
 
 	return pd_run(fd, &job, 1);
 }
 
-static int get(int fd, const struct pd_buf *buf, size_t from, size_t to,
-	       size_t len)
+static int get(int fd, const struct pd_buf *buf, __u64 from, __u64 to,
+	       __u64 len)
 {
 	struct pindrop_job_desc job = pd_copy(NULL, from, buf, to, len);
 

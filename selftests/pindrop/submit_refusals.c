@@ -255,6 +255,8 @@ TEST_F(batch, that_cannot_be_read)
 {
 	long long ended = pd_jobs_ended(&self->env);
 	const size_t page = self->env.page;
+	unsigned int i = 0;
+	__u64 wide;
 	char *mem = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -265,6 +267,9 @@ TEST_F(batch, that_cannot_be_read)
 	FAILS(EFAULT, submit_at(self->fd, TOP, 1, 0));
 	FAILS(EFAULT, submit_at(self->fd, 1ULL << 63, 1, 0));
 	FAILS(EFAULT, submit_at(self->fd, (unsigned long)mem + page, 1, 0));
+	/* Read as if it were narrower it would be a NOP. */
+	while ((wide = pd_wide(mem, i++)))
+		FAILS(EFAULT, submit_at(self->fd, wide, 1, 0));
 	/* The first two can be read, the third one in half. */
 	FAILS(EFAULT, submit_at(self->fd,
 				(unsigned long)mem + page -

@@ -80,9 +80,9 @@ pick_kernels() {
 
 # Sets "user" to where it is; with machines.sh, for its machine.
 build_user() {
-	user=$build/user${cross:+-$arch}
+	user=$build/user${abi:+-$abi}
 	mkdir -p "$user"
-	make -s -j"$(nproc)" -C "$top/userspace" O="$user" ${cross:+CC="${cross}gcc" AR="${cross}ar"} >&2 || die "userspace does not build"
+	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" >&2 || die "userspace does not build"
 }
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.

@@ -15,8 +15,8 @@ take_turns() {
 	# With its times: what is built of it need not be built again.
 	find "$top" -mindepth 1 -maxdepth 1 ! -name build ! -name .git -exec cp -a -t "$copy" {} +
 	mkdir -p "$copy/build"
-	rm -rf "$copy"/build/{ksft,user,pfnmap*}
-	cp -a "$build"/{ksft,user,pfnmap*} "$copy/build/"
+	rm -rf "$copy"/build/{ksft,user,pfnmap}*
+	cp -a "$build"/{ksft,user,pfnmap}* "$copy/build/"
 	for ((i = 0; i < count; i++)); do
 		# Whoever makes it has it.
 		! mkdir "$dir/$i" 2> /dev/null || "$function" "$i"

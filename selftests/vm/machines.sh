@@ -10,11 +10,12 @@ esac
 all_machines="q35 virt-smmu raspi3b zcu102"
 
 # What is the same for all of its lanes.
-#   arch    of its kernel and programs     cross   begins the names of the tools that build them
+#   arch    of its kernel, and of the programs without ABI=i386
+#   abi     of programs that are not this machine's; kernel_cross and cross begin the names of what builds for them
 #   engines there are devices for, the first by default; modes that each has, the first by default
 declare -A modes=([sim]="iommu direct")
 case $machine in
-q35) arch=amd64 cross='' engines="edu sim" modes[edu]="strict lazy off swiotlb off28" ;;
+q35) arch=amd64 engines="edu sim" modes[edu]="strict lazy off swiotlb off28" ;;
 virt-smmu) arch=arm64 engines="edu sim" modes[edu]="strict lazy off swiotlb" ;;
 raspi3b | zcu102) arch=arm64 engines="dmaengine sim" modes[dmaengine]="off swiotlb" ;;
 *) die "MACHINE=$machine is none of $all_machines" ;;
@@ -23,8 +24,14 @@ case ${ARCH:-$arch}-$arch in
 x86-amd64 | x86_64-amd64 | amd64-amd64 | aarch64-arm64 | arm64-arm64) ;;
 *) die "MACHINE=$machine is $arch, ARCH=$ARCH is not" ;;
 esac
+abi='' cross='' kernel_cross=''
+case $arch-${ABI:-$arch} in
+amd64-amd64) ;;
+amd64-i386) abi=i386 cross=i686-linux-gnu- ;;
+arm64-arm64) abi=arm64 cross=aarch64-linux-gnu- kernel_cross=aarch64-linux-gnu- ;;
+*) die "ABI=$ABI is not for MACHINE=$machine" ;;
+esac
 if [ $arch = arm64 ]; then
-	cross=aarch64-linux-gnu-
 	# Those that Debian has for it.
 	kernels="6.1 6.12" all_kernels="6.1 6.12"
 fi
@@ -56,6 +63,8 @@ machine_packages() {
 		printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	esac
 	case $machine in raspi3b | zcu102) echo device-tree-compiler ;; esac
+	# Not gcc-multilib, which no compiler for other machines can stand beside.
+	[ "$abi" != i386 ] || printf '%s\n' gcc-i686-linux-gnu libc6-dev-i386-cross
 }
 
 # Each behind a port of its own, which can be reset, fail, and lose it. The second one is there to be lost.
