@@ -91,7 +91,7 @@ FIXTURE_TEARDOWN(stale)
 
 static int submit(const struct pin_watch *w, const struct pd_buf *pin)
 {
-	struct pindrop_job_desc job = pd_copy(pin, 0, &w->buf, 0, 1);
+	struct pindrop_job_desc job = pd_copy(pin, 0, &w->buf, 0, 64);
 
 	return pd_submit(w->fd, &job, 1, NULL);
 }
@@ -366,8 +366,8 @@ TEST_F(stale, is_not_what_should_collapse)
 	while (pd_number_in(THP, "full_scans") < rounds + 3 &&
 	       pd_ms_since(begin) < ROUNDS_MS)
 		pd_sleep_ms(10);
-	EXPECT_EQ(0, pin_in(&self->w, &p, self->page - 9, PIN_COPY, 3));
-	EXPECT_EQ(0, pin_out(&self->w, &p, self->page - 9, PIN_COPY));
+	EXPECT_EQ(0, pin_in(&self->w, &p, self->page - 64, PIN_COPY, 3));
+	EXPECT_EQ(0, pin_out(&self->w, &p, self->page - 64, PIN_COPY));
 	EXPECT_LE(rounds + 3, pd_number_in(THP, "full_scans"));
 	for (i = 0; i < ARRAY_LEN(knobs); i++)
 		MUST(pd_write_in(THP, knobs[i][0], old[i]));
@@ -531,7 +531,7 @@ TEST_F(stale, is_not_what_was_written_after_fork)
 		_exit(0);
 	}
 	pd_fill(self->mem, self->len, 6);
-	EXPECT_EQ(0, pin_out(&self->w, &self->r, self->page - 9, PIN_COPY));
+	EXPECT_EQ(0, pin_out(&self->w, &self->r, self->page - 64, PIN_COPY));
 	EXPECT_EQ(0, pin_out(&self->w, &self->p, 2 * self->page, PIN_COPY));
 	IS_FRESH();
 	pd_post(flag, 1);
@@ -645,7 +645,7 @@ TEST_F(file, is_written_by_others)
 	other = mmap(NULL, self->len, RW, MAP_SHARED, self->m.file, 0);
 	ASSERT_NE(MAP_FAILED, other);
 	pd_fill(other, self->len, 7);
-	EXPECT_EQ(0, pin_out(&self->w, &self->r, self->page - 9, PIN_COPY));
+	EXPECT_EQ(0, pin_out(&self->w, &self->r, self->page - 64, PIN_COPY));
 	EXPECT_EQ(-1, pd_wrong(self->mem, self->len, 7));
 	ASSERT_EQ(0, munmap(other, self->len));
 	IS_FRESH();
@@ -663,7 +663,7 @@ TEST_F(file, is_private_and_was_written)
 	MUST(pd_pin(self->w.fd, mem, self->len, 0, &p));
 	EXPECT_EQ(0, pin_out(&self->w, &p, 0, PIN_COPY));
 	pd_fill(mem, self->len, 8);
-	EXPECT_EQ(0, pin_out(&self->w, &p, self->page - 9, PIN_COPY));
+	EXPECT_EQ(0, pin_out(&self->w, &p, self->page - 64, PIN_COPY));
 	EXPECT_EQ(-1, pd_wrong(self->mem, self->len, 1));
 	munmap(mem, self->len);
 	MUST(pd_free(self->w.fd, p.handle));
