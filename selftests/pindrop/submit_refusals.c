@@ -87,6 +87,14 @@ REFUSAL(handle_never_given, .error = ENOENT, COPY(.src = NEVER, .len = 1));
 REFUSAL(device_on_both_sides, .error = EOPNOTSUPP,
 	COPY(.src = DEVMEM, .dst = DEVMEM, .to = 64, .len = 1));
 
+/* Bytes before or after a page's end are words where copies are of words. */
+static __u64 by_words(const struct pd_env *env, __u64 value)
+{
+	const __u64 near = (value + PAGE / 2) & -PAGE;
+
+	return near + (value - near) * env->info.out_align;
+}
+
 FIXTURE_SETUP(refusal)
 {
 	__u32 handles[] = { [DEVMEM] = PINDROP_DEVMEM, [NOTHING] = 0,
@@ -111,7 +119,7 @@ FIXTURE_SETUP(refusal)
 	handles[FREED] = self->freed.handle;
 	handles[FOREIGN] = self->foreign.handle;
 	self->good = pd_copy(&self->src, 0, &self->dst, 0, 64);
-	self->bad = (struct pindrop_job_desc) {
+	self->bad = (struct pindrop_job_desc){
 		.op = variant->op,
 		.flags = variant->flags,
 		.src = variant->src == BUF ? self->src.handle :
@@ -119,9 +127,9 @@ FIXTURE_SETUP(refusal)
 		.dst = variant->dst == BUF  ? self->dst.handle :
 		       variant->dst == SAME ? self->src.handle :
 					      handles[variant->dst],
-		.src_offset = variant->from,
-		.dst_offset = variant->to,
-		.length = variant->len,
+		.src_offset = by_words(&self->env, variant->from),
+		.dst_offset = by_words(&self->env, variant->to),
+		.length = by_words(&self->env, variant->len),
 	};
 }
 
