@@ -63,9 +63,14 @@ Testing:
                    6.12, of check the newest of the release
   TESTS="…"        only programs that begin with one of these prefixes; of the
                    model, only cases
-  ENGINE=          edu, or sim: software, needs no device (also of run)
+  MACHINE=         q35 (default), or of arm64 virt-smmu, raspi3b or zcu102, with
+                   6.1 and 6.12 (also of run); ARCH=arm64 alone is virt-smmu
+  ENGINE=          edu, on q35 and virt-smmu; dmaengine, on the other two; or
+                   sim: software, needs no device (also of run)
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
-                   every kernel, and off on 6.12
+                   every kernel, and off on 6.12; of dmaengine, off or swiotlb
+  DTB=             of raspi3b and zcu102, noirq: nobody hears of the controller;
+                   or coherent
   SIM_MODE=        of sim, iommu (bus addresses of its own) or direct; both
   ABI=             i386: programs and library of 32 bits on the same kernels
                    (also of run)
