@@ -622,7 +622,7 @@ static bool dmae_is_called(struct dmae_token *token, struct completion *called)
 		kmemleak_ignore(token);
 		return false;
 	}
-	wait_for_completion(called); /* it is in there */
+	synchronize_rcu(); /* it is in there: see dmae_callback() */
 	return true;
 }
 
@@ -836,6 +836,11 @@ static int dmae_align(struct dmae *dmae)
 	return align;
 }
 
+static struct device *dmae_provider(struct dmae *dmae, unsigned int id)
+{
+	return dmae->chans[id].dma->device->dev;
+}
+
 /* By what the same channels are known again, by whatever device. */
 static const char *dmae_place(struct dmae *dmae)
 {
@@ -844,8 +849,7 @@ static const char *dmae_place(struct dmae *dmae)
 
 	for (i = 0; place && i < dmae->nchans; i++)
 		place = devm_kasprintf(dmae->dev, GFP_KERNEL, "%s%s/%d ", place,
-				       dev_name(
-					       dmae->chans[i].dma->device->dev),
+				       dev_name(dmae_provider(dmae, i)),
 				       dmae->chans[i].dma->chan_id);
 	return place;
 }

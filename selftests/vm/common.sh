@@ -82,6 +82,7 @@ pick_kernels() {
 build_user() {
 	user=$build/user${abi:+-$abi}
 	mkdir -p "$user"
+	# shellcheck disable=SC2154
 	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" >&2 || die "userspace does not build"
 }
 

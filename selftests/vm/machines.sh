@@ -31,7 +31,7 @@ amd64-i386) abi=i386 cross=i686-linux-gnu- ;;
 arm64-arm64) abi=arm64 cross=aarch64-linux-gnu- kernel_cross=aarch64-linux-gnu- ;;
 *) die "ABI=$ABI is not for MACHINE=$machine" ;;
 esac
-if [ $arch = arm64 ]; then
+if [ "$arch" = arm64 ]; then
 	# Those that Debian has for it.
 	kernels="6.1 6.12" all_kernels="6.1 6.12"
 fi
@@ -130,7 +130,7 @@ machine_virt-smmu() {
 	ports=(ttyAMA0 ttyS0 ttyS1) serials=(log)
 	case $1-$2 in edu-strict | edu-lazy) ;; *) smmu= ;; esac
 	# Interrupts of cards need this interrupt controller.
-	machine_args=(-M "virt,gic-version=3$smmu" -cpu cortex-a57 -device pci-serial-2x,chardev1=out,chardev2=line)
+	machine_args=(-M "virt,gic-version=3$smmu" -cpu cortex-a57 -device "pci-serial-2x,chardev1=out,chardev2=line")
 	[ -z "$smmu" ] || machine_args+=(-trace smmuv3_record_event)
 	[ "$1" != edu ] || two_cards "$card"
 }
