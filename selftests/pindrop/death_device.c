@@ -119,7 +119,9 @@ TEST_F(removal, tells_everybody)
 
 	/* More than the hardware is given at a time. */
 	jobs_len = (self->env.info.out_depth + 2) *
-		   self->env.info.out_max_piece;
+			   self->env.info.out_max_piece +
+		   self->env.page - 1;
+	jobs_len -= jobs_len % self->env.page;
 	MUST(pd_alloc(self->fd, jobs_len, 0, &src));
 	MUST(pd_alloc(self->fd, jobs_len, 0, &dst));
 	ASSERT_EQ(1, pd_start(self->fd, &src, &dst, jobs_len));
