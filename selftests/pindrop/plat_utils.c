@@ -114,15 +114,15 @@ bool plat_appears(const char *path)
 {
 	__u64 begin = pd_now_ns();
 
-	while (access(path, F_OK))
+	while (access(path, F_OK)) {
 		if (pd_ms_since(begin) > PLAT_BOUND_MS)
 			return false;
-		else
-			pd_sleep_ms(10);
+		pd_sleep_ms(10);
+	}
 	return true;
 }
 
-/* How many there were that a program had had made. */
+/* How many there were that programs asked for. */
 int plat_delete_made(const struct plat_bound *self)
 {
 	DIR *dir = opendir("/sys/bus/platform/devices");
@@ -167,10 +167,10 @@ bool plat_leaves_quarantine(const char *device)
 {
 	__u64 begin = pd_now_ns();
 
-	while (plat_in_quarantine(device))
+	while (plat_in_quarantine(device)) {
 		if (pd_ms_since(begin) > PLAT_BOUND_MS)
 			return false;
-		else
-			pd_sleep_ms(10);
+		pd_sleep_ms(10);
+	}
 	return true;
 }
