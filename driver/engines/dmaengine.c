@@ -81,9 +81,8 @@ module_param(channels, uint, 0444);
 MODULE_PARM_DESC(channels, "without a device tree: how many of them (0)");
 static unsigned int delay_us;
 module_param(delay_us, uint, 0444);
-MODULE_PARM_DESC(
-	delay_us,
-	"hold each piece back for so long, to see what becomes of it meanwhile (0, at most 100000)");
+MODULE_PARM_DESC(delay_us,
+		 "hold each piece back for so long, to try things out (0)");
 
 static struct workqueue_struct *dmae_wq;
 static struct dentry *dmae_debugfs;
@@ -622,7 +621,7 @@ static bool dmae_is_called(struct dmae_token *token, struct completion *called)
 		kmemleak_ignore(token);
 		return false;
 	}
-	synchronize_rcu(); /* it is in there: see dmae_callback() */
+	synchronize_rcu(); /* it is in there */
 	return true;
 }
 
@@ -661,6 +660,7 @@ static int dmae_copy_and_look(struct dmae_chan *chan, u8 *cpu, dma_addr_t bus,
 static int dmae_prove(struct dmae_chan *chan)
 {
 	struct device *dma_dev = chan->dmae->dma_dev;
+	struct device *dev = chan->dmae->dev;
 	bool heard = false;
 	dma_addr_t bus;
 	int err;
@@ -671,17 +671,16 @@ static int dmae_prove(struct dmae_chan *chan)
 		return -ENOMEM;
 	err = dmae_copy_and_look(chan, cpu, bus, &heard);
 	if (err == -ETIMEDOUT) {
-		dev_crit(
-			chan->dmae->dev,
-			"channel %u: a canary did not arrive, its %u bytes are lost: they may be written later\n",
-			chan->id, 2 * DMAE_CANARY);
+		dev_crit(dev,
+			 "channel %u: a canary did not arrive, its %u bytes are kept: they may be written later\n",
+			 chan->id, 2 * DMAE_CANARY);
 		return -EIO;
 	}
 	dma_free_coherent(dma_dev, 2 * DMAE_CANARY, cpu, bus);
 	if (err || heard)
 		return err;
 	/* Its driver waits for it, and would give the hardware nothing else. */
-	dev_warn(chan->dmae->dev,
+	dev_warn(dev,
 		 "channel %u copies, but does not say so: no interrupt?\n",
 		 chan->id);
 	return dmae_request_again(chan);
@@ -836,21 +835,19 @@ static int dmae_align(struct dmae *dmae)
 	return align;
 }
 
-static struct device *dmae_provider(struct dmae *dmae, unsigned int id)
-{
-	return dmae->chans[id].dma->device->dev;
-}
-
 /* By what the same channels are known again, by whatever device. */
 static const char *dmae_place(struct dmae *dmae)
 {
 	const char *place = "";
+	struct dma_chan *dma;
 	unsigned int i;
 
-	for (i = 0; place && i < dmae->nchans; i++)
+	for (i = 0; place && i < dmae->nchans; i++) {
+		dma = dmae->chans[i].dma;
 		place = devm_kasprintf(dmae->dev, GFP_KERNEL, "%s%s/%d ", place,
-				       dev_name(dmae_provider(dmae, i)),
-				       dmae->chans[i].dma->chan_id);
+				       dev_name(dma->device->dev),
+				       dma->chan_id);
+	}
 	return place;
 }
 

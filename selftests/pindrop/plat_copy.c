@@ -18,11 +18,13 @@ FIXTURE_VARIANT(plat)
 	__u32 flags;
 };
 
-FIXTURE_VARIANT_ADD(plat, pages) {
+FIXTURE_VARIANT_ADD(plat, pages)
+{
 	.flags = 0,
 };
 
-FIXTURE_VARIANT_ADD(plat, coherent) {
+FIXTURE_VARIANT_ADD(plat, coherent)
+{
 	.flags = PINDROP_ALLOC_COHERENT,
 };
 

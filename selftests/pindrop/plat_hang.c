@@ -27,11 +27,13 @@ FIXTURE_VARIANT(hang)
 	bool deaf;
 };
 
-FIXTURE_VARIANT_ADD(hang, unheard) {
+FIXTURE_VARIANT_ADD(hang, unheard)
+{
 	.deaf = true,
 };
 
-FIXTURE_VARIANT_ADD(hang, without_interrupt) {
+FIXTURE_VARIANT_ADD(hang, without_interrupt)
+{
 	.deaf = false,
 };
 

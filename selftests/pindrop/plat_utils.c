@@ -122,7 +122,7 @@ bool plat_appears(const char *path)
 	return true;
 }
 
-/* How many there were that some program had made. */
+/* How many there were that programs asked for. */
 int plat_delete_made(const struct plat_bound *self)
 {
 	DIR *dir = opendir("/sys/bus/platform/devices");
