@@ -14,9 +14,10 @@
  * On PCI it is the same with these differences; edu.c has all of them, what a
  * bus error asks for, too:
  *
- *	probe	pcim_enable_device(), pcim_iomap(pdev, 0, 0) for the registers,
+ *	probe	pci_set_drvdata(); pcim_enable_device(); pcim_iomap() of its BAR;
  *		pci_alloc_irq_vectors(), pci_irq_vector(); pci_clear_master()
- *		before idle is read for the first time, pci_set_master() after
+ *		before idle is read for the first time, pci_set_master() after;
+ *		IRQF_SHARED, for where there is no MSI
  *	cut	pci_clear_master(), pci_wait_for_pending_transaction()
  *	uncut	pci_set_master()
  *	reset	as edu_reset(), if the card has a function reset
@@ -146,7 +147,10 @@ static int tmpl_service(void *engine, unsigned int chan)
 	if (idle <= 0 || !piece)
 		return idle;
 	tmpl->piece = NULL;
-	/* FILL IN: what your block says of a copy that went wrong. */
+	/*
+	 * FILL IN: what your block says of a copy that went wrong. Not what the
+	 * interrupt may have cleared before, by reading or by acknowledging it.
+	 */
 	pindrop_piece_done(piece, status & TMPL_STATUS_ERROR ? -EIO : 0);
 	return 1;
 }
