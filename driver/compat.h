@@ -161,6 +161,23 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 }
 #endif
 
+/*
+ * A platform driver's remove returned something. PINDROP_PLATFORM_REMOVE() makes
+ * what PINDROP_REMOVE() names.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define PINDROP_PLATFORM_REMOVE(remove)                       \
+	static int remove##_int(struct platform_device *pdev) \
+	{                                                     \
+		remove(pdev);                                 \
+		return 0;                                     \
+	}
+#define PINDROP_REMOVE(remove) remove##_int
+#else
+#define PINDROP_PLATFORM_REMOVE(remove)
+#define PINDROP_REMOVE(remove) remove
+#endif
+
 /* The function behind an attribute of the class; its arguments became const. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define PINDROP_CLASS_SHOW(name)                                  \

@@ -234,12 +234,12 @@ static int tmpl_make_idle(struct tmpl *tmpl)
 
 /*
  * When the driver is unbound, in this order: the interrupt is of use until the
- * last copy is over, and knows the core's device until it is off.
+ * last copy is over, and knows the core's device until it is off. Not by devm:
+ * the bus takes the block's power domain away before that, and who is off is
+ * not read idle.
  */
-static void tmpl_stop(void *data)
+static void tmpl_stop(struct tmpl *tmpl)
 {
-	struct tmpl *tmpl = data;
-
 	pindrop_unregister(tmpl->pd);
 	if (tmpl->irq)
 		free_irq(tmpl->irq, tmpl);
@@ -265,12 +265,11 @@ static int tmpl_register(struct tmpl *tmpl, int irq)
 	tmpl->pd = pindrop_register(dev, &tmpl_ops, &limits, tmpl);
 	if (IS_ERR(tmpl->pd))
 		return PTR_ERR(tmpl->pd);
-	err = devm_add_action_or_reset(dev, tmpl_stop, tmpl);
-	if (err)
-		return err;
 	/* Last: the handler needs all the rest. Until then the watchdog serves. */
 	err = request_irq(irq, tmpl_interrupt, 0, TMPL_NAME, tmpl);
-	if (!err)
+	if (err)
+		tmpl_stop(tmpl);
+	else
 		tmpl->irq = irq;
 	return err;
 }
@@ -312,6 +311,13 @@ static int tmpl_probe(struct platform_device *pdev)
 	return tmpl_register(tmpl, irq);
 }
 
+static void tmpl_remove(struct platform_device *pdev)
+{
+	tmpl_stop(platform_get_drvdata(pdev));
+}
+
+PINDROP_PLATFORM_REMOVE(tmpl_remove)
+
 static void tmpl_shutdown(struct platform_device *pdev)
 {
 	struct tmpl *tmpl = platform_get_drvdata(pdev);
@@ -344,6 +350,7 @@ MODULE_DEVICE_TABLE(of, tmpl_of_match);
 
 static struct platform_driver tmpl_driver = {
 	.probe = tmpl_probe,
+	.remove = PINDROP_REMOVE(tmpl_remove),
 	.shutdown = tmpl_shutdown,
 	.driver.name = TMPL_NAME,
 	.driver.of_match_table = tmpl_of_match,
