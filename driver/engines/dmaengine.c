@@ -815,6 +815,12 @@ static void dmae_destroy(void *data)
 		pindrop_put(dmae->pd);
 }
 
+/* The canary is of so many bytes, and not of fewer than a copy has to be. */
+static bool dmae_align_is_valid(u32 align)
+{
+	return is_power_of_2(align) && align <= DMAE_CANARY;
+}
+
 /* What the controller needs, whether or not its driver says so. */
 static int dmae_align(struct dmae *dmae)
 {
@@ -826,7 +832,7 @@ static int dmae_align(struct dmae *dmae)
 	else
 		device_property_read_u32(dmae->dev, "pindrop,alignment",
 					 &align);
-	if (!is_power_of_2(align) || align > DMAE_CANARY)
+	if (!dmae_align_is_valid(align))
 		return dev_err_probe(dmae->dev, -EINVAL, "an alignment of %u\n",
 				     align);
 	for (i = 0; i < dmae->nchans; i++)
@@ -1041,7 +1047,7 @@ static ssize_t new_device_store(struct device_driver *driver, const char *buf,
 
 	if (sscanf(buf, "%63s %u %u", name, &n, &align) < 1)
 		return -EINVAL;
-	if (!*name || !n || n > DMAE_MAX_CHANS || !is_power_of_2(align))
+	if (!*name || !n || n > DMAE_MAX_CHANS || !dmae_align_is_valid(align))
 		return -EINVAL;
 	err = dmae_make(name, n, align);
 	return err ?: count;
