@@ -641,7 +641,8 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
  *
  * Context: sleeps, bounded; the caller keeps @dev, and may hold no lock.
  * Return: 0 if it is idle and works; -EIO if it is not, or only some of its
- * channels are; -ENODEV if it is gone; -EBUSY if the bus has it, or somebody its lock; -EOPNOTSUPP.
+ * channels are; -ENODEV if it is gone; -EBUSY if the bus has it, or somebody
+ * its lock; -EOPNOTSUPP.
  */
 int pindrop_chain_reset(struct pindrop_dev *dev)
 {
