@@ -513,10 +513,9 @@ TEST_F(pin, of_scattered_pages)
 			     p.len - PIN_COPY;
 		EXPECT_EQ(0, pin_out(&self->w, &p, at, PIN_COPY))
 			TH_LOG("%zu pages", n);
-			FAILS(ERANGE,
-			      pin_out(&self->w, &p, p.len - step, 2 * step));
-			MUST(pd_free(self->w.fd, p.handle));
-			EXPECT_PINNED(&self->w, 0);
+		FAILS(ERANGE, pin_out(&self->w, &p, p.len - step, 2 * step));
+		MUST(pd_free(self->w.fd, p.handle));
+		EXPECT_PINNED(&self->w, 0);
 	}
 	/* Where in the largest one list follows the other. */
 	MUST(PIN(m.mem, m.len, WRITE, &p));

@@ -132,6 +132,9 @@ int pd_unmap(struct pd_buf *buf);
 int pd_create(int fd, size_t len, struct pd_buf *buf);
 const volatile struct pindrop_window *pd_window(int fd);
 
+int pd_load_module(const char *file, const char *parameters);
+int pd_unload_module(const char *name);
+
 __u64 pd_wide(const void *mem, unsigned int n);
 
 void pd_fill(void *mem, size_t len, unsigned int seed);

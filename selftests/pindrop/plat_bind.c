@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
@@ -14,7 +13,8 @@
 #define OWNERS 3
 #define ROUNDS 8
 #define NO_UNBIND "the controller's driver cannot be unbound"
-#define MODULE "/lib/modules/pindrop_dmaengine.ko"
+#define MODULE_NAME "pindrop_dmaengine"
+#define MODULE "/lib/modules/" MODULE_NAME ".ko"
 
 FIXTURE(plat)
 {
@@ -25,12 +25,7 @@ FIXTURE(plat)
 
 FIXTURE_SETUP(plat)
 {
-	const char *missing;
-
-	PD_SETUP(&self->env);
-	missing = plat_find(&self->env);
-	if (missing)
-		SKIP(PD_LEAVE_SETUP, "%s", missing);
+	PLAT_SETUP(&self->env);
 	MUST(plat_self(&self->env, &self->self));
 	MUST(plat_controller(&self->env, &self->controller));
 	self->flag = pd_shared_page();
@@ -39,31 +34,9 @@ FIXTURE_SETUP(plat)
 
 FIXTURE_TEARDOWN(plat)
 {
+	plat_set_deaf(&self->env, 0);
 	EXPECT_TRUE(plat_appears(self->env.path));
 	PD_TEARDOWN(&self->env);
-}
-
-/* Returns "", or what does not work. */
-static const char *works(const struct pd_env *env)
-{
-	struct pd_buf src, dst;
-	struct pindrop_job_desc job;
-	int fd = pd_open(env);
-	const char *wrong = "";
-
-	if (fd < 0 || pd_create(fd, env->info.out_max_piece, &src) ||
-	    pd_create(fd, env->info.out_max_piece, &dst))
-		return "no memory";
-	pd_fill(src.map, src.len, 9);
-	job = pd_copy(&src, 0, &dst, 0, src.len);
-	if (pd_run(fd, &job, 1))
-		wrong = "it fails";
-	else if (pd_wrong(dst.map, dst.len, 9) >= 0)
-		wrong = "it copies nonsense";
-	pd_unmap(&src);
-	pd_unmap(&dst);
-	close(fd);
-	return wrong;
 }
 
 /* As much as it can be given, on pinned memory, until it is taken away. */
@@ -134,7 +107,7 @@ TEST_F(plat, controller_goes_under_load)
 		MUST(plat_bind(&self->controller));
 		ASSERT_TRUE(plat_appears(self->env.path));
 	}
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&self->env));
 }
 
 /* It waits for its controller, and is there when that is. */
@@ -149,7 +122,7 @@ TEST_F(plat, controller_comes_later)
 	EXPECT_NE(0, access(self->env.path, F_OK));
 	MUST(plat_bind(&self->controller));
 	ASSERT_TRUE(plat_appears(self->env.path));
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&self->env));
 }
 
 /* Deaths with as much queued as there can be. */
@@ -174,7 +147,7 @@ TEST_F(plat, owner_dies_with_jobs_queued)
 		EXPECT_EQ(0, pd_count(&self->env, PD_QUARANTINED));
 		EXPECT_EQ(pins, pd_vmstat_pins());
 	}
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&self->env));
 }
 
 /* With nobody's job lost, and as often as one likes. */
@@ -184,54 +157,76 @@ TEST_F(plat, is_reset_by_its_administrator)
 
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(0, pd_write_in(self->env.sysfs, "reset", "1"));
-		EXPECT_STREQ("", works(&self->env));
+		EXPECT_STREQ("", plat_works(&self->env));
 	}
 }
 
-static int load(const char *parameters)
+/* A lost interrupt is asked for before it is taken for a hang. */
+TEST_F(plat, interrupt_is_lost)
 {
-	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), err;
+	__u64 begin = pd_now_ns();
 
-	if (fd < 0)
-		return -errno;
-	err = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
-	close(fd);
-	return err;
+	MUST(plat_set_deaf(&self->env, 1));
+	EXPECT_STREQ("", plat_works(&self->env));
+	EXPECT_GT(PLAT_BOUND_MS / 2, pd_ms_since(begin));
+	EXPECT_EQ(0, pd_grown(&self->env, PD_JOBS_FAILED));
+	MUST(plat_set_deaf(&self->env, 0));
 }
 
-static int unload(void)
+/* The parameters that the engine's module has now. */
+static void as_loaded(char *parameters, size_t size)
 {
-	return syscall(SYS_delete_module, "pindrop_dmaengine", O_NONBLOCK) ?
-		       -errno :
-		       0;
+	char delay[32] = "";
+
+	pd_read_file("/sys/module/pindrop_dmaengine/parameters/delay_us", delay,
+		     sizeof(delay));
+	snprintf(parameters, size, "delay_us=%d", atoi(delay));
 }
 
 /* Either may be there first. */
-TEST_F(plat, engine_comes_before_its_controller)
+TEST_F(plat, engine_comes_after_its_controller)
 {
-	char delay[32] = "", parameters[48];
+	char parameters[48];
 
 	if (access(MODULE, R_OK))
 		SKIP(return, "there is no " MODULE);
-	pd_read_file("/sys/module/pindrop_dmaengine/parameters/delay_us", delay,
-		     sizeof(delay));
-	snprintf(parameters, sizeof(parameters), "delay_us=%d", atoi(delay));
-	/* After it ... */
-	MUST(unload());
+	as_loaded(parameters, sizeof(parameters));
+	MUST(pd_unload_module(MODULE_NAME));
 	EXPECT_NE(0, access(self->env.path, F_OK));
-	MUST(load(parameters));
+	MUST(pd_load_module(MODULE, parameters));
 	ASSERT_TRUE(plat_appears(self->env.path));
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&self->env));
+}
+
+TEST_F(plat, engine_comes_before_its_controller)
+{
+	char parameters[48];
+
+	if (access(MODULE, R_OK))
+		SKIP(return, "there is no " MODULE);
 	if (!plat_can_unbind(&self->controller))
 		SKIP(return, NO_UNBIND);
-	/* ... and before it. */
-	MUST(unload());
+	as_loaded(parameters, sizeof(parameters));
+	MUST(pd_unload_module(MODULE_NAME));
 	MUST(plat_unbind(&self->controller));
-	MUST(load(parameters));
+	MUST(pd_load_module(MODULE, parameters));
 	EXPECT_NE(0, access(self->env.path, F_OK));
 	MUST(plat_bind(&self->controller));
 	ASSERT_TRUE(plat_appears(self->env.path));
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&self->env));
+}
+
+TEST_F(plat, is_not_made_of_what_cannot_be)
+{
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 0"));
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 17"));
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 1 3"));
+	FAILS(EINVAL,
+	      pd_write_in(self->self.driver, "new_device", "any 1 128"));
+	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "\n"));
+	FAILS(ENODEV, pd_write_in(self->self.driver, "delete_device",
+				  self->self.device));
+	EXPECT_EQ(0, plat_delete_made(&self->self));
 }
 
 /* Without a device tree: whose channels, how many, their alignment. */
@@ -241,12 +236,6 @@ TEST_F(plat, is_made_by_sysfs)
 	char name[128], line[192];
 	int minor;
 
-	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 0"));
-	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 17"));
-	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "any 1 3"));
-	FAILS(EINVAL, pd_write_in(self->self.driver, "new_device", "\n"));
-	FAILS(ENODEV, pd_write_in(self->self.driver, "delete_device",
-				  self->self.device));
 	if (plat_idle_controller(name, sizeof(name)))
 		SKIP(return, "there is no channel that nobody uses");
 	snprintf(line, sizeof(line), "%s 1 %u", name, self->env.info.out_align);
@@ -260,8 +249,8 @@ TEST_F(plat, is_made_by_sysfs)
 	ASSERT_GT(256, minor);
 	MUST(pd_env_init(&made));
 	EXPECT_EQ(1, made.info.out_channels);
-	EXPECT_STREQ("", works(&made));
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&made));
+	EXPECT_STREQ("", plat_works(&self->env));
 	MUST(pd_write_in(self->self.driver, "delete_device",
 			 made.info.out_device));
 	EXPECT_NE(0, access(made.path, F_OK));
@@ -270,7 +259,7 @@ TEST_F(plat, is_made_by_sysfs)
 	/* It waits for what is not there, and can be taken back. */
 	MUST(pd_write_in(self->self.driver, "new_device", "no-controller"));
 	EXPECT_NE(0, access(made.path, F_OK));
-	EXPECT_STREQ("", works(&self->env));
+	EXPECT_STREQ("", plat_works(&self->env));
 	EXPECT_EQ(1, plat_delete_made(&self->self));
 }
 

@@ -30,12 +30,7 @@ FIXTURE_VARIANT_ADD(plat, coherent)
 
 FIXTURE_SETUP(plat)
 {
-	const char *missing;
-
-	PD_SETUP(&self->env);
-	missing = plat_find(&self->env);
-	if (missing)
-		SKIP(PD_LEAVE_SETUP, "%s", missing);
+	PLAT_SETUP(&self->env);
 	self->align = self->env.info.out_align;
 	self->fd = pd_open(&self->env);
 	ASSERT_LE(0, self->fd);

@@ -60,12 +60,7 @@ static bool has_interrupt(const struct pd_env *env)
 
 FIXTURE_SETUP(hang)
 {
-	const char *missing;
-
-	PD_SETUP(&self->env);
-	missing = plat_find(&self->env);
-	if (missing)
-		SKIP(PD_LEAVE_SETUP, "%s", missing);
+	PLAT_SETUP(&self->env);
 	if (has_interrupt(&self->env) != variant->deaf)
 		SKIP(PD_LEAVE_SETUP, "%s",
 		     variant->deaf ? "its interrupt is not heard" :
@@ -83,10 +78,6 @@ FIXTURE_SETUP(hang)
 /* For the programs that come: the device is there, and works if it can. */
 FIXTURE_TEARDOWN(hang)
 {
-	struct pd_buf src, dst;
-	struct pindrop_job_desc job;
-	int fd;
-
 	plat_set_blind(0);
 	if (self->moved) {
 		plat_delete_made(&self->self);
@@ -99,14 +90,7 @@ FIXTURE_TEARDOWN(hang)
 	}
 	if (variant->deaf) {
 		EXPECT_EQ(0, plat_set_deaf(&self->env, 0));
-		fd = pd_open(&self->env);
-		EXPECT_EQ(0, pd_create(fd, self->env.page, &src));
-		EXPECT_EQ(0, pd_create(fd, self->env.page, &dst));
-		job = pd_copy(&src, 0, &dst, 0, src.len);
-		EXPECT_EQ(0, pd_run(fd, &job, 1));
-		pd_unmap(&src);
-		pd_unmap(&dst);
-		close(fd);
+		EXPECT_STREQ("", plat_works(&self->env));
 	}
 	PD_TEARDOWN(&self->env);
 }
@@ -252,32 +236,6 @@ TEST_F(hang, is_not_proved_by_another_controller)
 	EXPECT_EQ(0, plat_bind(&self->self));
 	EXPECT_TRUE(plat_leaves_quarantine(self->env.info.out_device));
 	EXPECT_EQ(self->pins, pd_vmstat_pins());
-}
-
-/* A lost interrupt is asked for before it is taken for a hang. */
-TEST_F(hang, is_not_a_lost_interrupt)
-{
-	struct pd_buf src, dst;
-	struct pindrop_job_desc job;
-	__u64 begin = pd_now_ns();
-	int fd;
-
-	if (!variant->deaf)
-		SKIP(return, "the driver does not know either");
-	MUST(plat_set_deaf(&self->env, 1));
-	fd = pd_open(&self->env);
-	ASSERT_LE(0, fd);
-	MUST(pd_create(fd, self->env.page, &src));
-	MUST(pd_create(fd, self->env.page, &dst));
-	pd_fill(src.map, src.len, 3);
-	job = pd_copy(&src, 0, &dst, 0, src.len);
-	EXPECT_EQ(0, pd_run(fd, &job, 1));
-	EXPECT_GT(PLAT_BOUND_MS / 2, pd_ms_since(begin));
-	EXPECT_EQ(-1, pd_wrong(dst.map, dst.len, 3));
-	EXPECT_EQ(0, pd_grown(&self->env, PD_JOBS_FAILED));
-	pd_unmap(&src);
-	pd_unmap(&dst);
-	close(fd);
 }
 
 TEST_HARNESS_MAIN

@@ -174,3 +174,26 @@ bool plat_leaves_quarantine(const char *device)
 	}
 	return true;
 }
+
+/* "", or what does not work. */
+const char *plat_works(const struct pd_env *env)
+{
+	struct pd_buf src, dst;
+	struct pindrop_job_desc job;
+	int fd = pd_open(env);
+	const char *wrong = "";
+
+	if (fd < 0 || pd_create(fd, env->info.out_max_piece, &src) ||
+	    pd_create(fd, env->info.out_max_piece, &dst))
+		return "no memory";
+	pd_fill(src.map, src.len, 9);
+	job = pd_copy(&src, 0, &dst, 0, src.len);
+	if (pd_run(fd, &job, 1))
+		wrong = "it fails";
+	else if (pd_wrong(dst.map, dst.len, 9) >= 0)
+		wrong = "it copies nonsense";
+	pd_unmap(&src);
+	pd_unmap(&dst);
+	close(fd);
+	return wrong;
+}

@@ -19,6 +19,16 @@ struct plat_bound {
 	char device[128];
 };
 
+/* The contents of a fixture's setup. */
+#define PLAT_SETUP(env)                                           \
+	do {                                                      \
+		const char *plat_missing;                         \
+		PD_SETUP(env);                                    \
+		plat_missing = plat_find(env);                    \
+		if (plat_missing)                                 \
+			SKIP(PD_LEAVE_SETUP, "%s", plat_missing); \
+	} while (0)
+
 const char *plat_find(const struct pd_env *env);
 int plat_self(const struct pd_env *env, struct plat_bound *self);
 int plat_controller(const struct pd_env *env, struct plat_bound *controller);
@@ -32,5 +42,6 @@ int plat_set_deaf(const struct pd_env *env, int how);
 int plat_set_blind(int how);
 bool plat_in_quarantine(const char *device);
 bool plat_leaves_quarantine(const char *device);
+const char *plat_works(const struct pd_env *env);
 
 #endif

@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "../kselftest_harness.h"
 #include "sim_utils.h"
@@ -517,17 +516,6 @@ TEST_F(removal, in_the_middle_of_copies)
 	}
 }
 
-static int load(const char *parameters)
-{
-	int fd = open(MODULE, O_RDONLY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 /* Open files do not keep the engine's module. */
 TEST_F(removal, by_unloading_the_module)
 {
@@ -543,10 +531,10 @@ TEST_F(removal, by_unloading_the_module)
 	pid = start_copier(&self->env, self->flag);
 	ASSERT_LE(0, pid);
 	ASSERT_TRUE(pd_await(self->flag, 1));
-	EXPECT_EQ(0, syscall(SYS_delete_module, "pindrop_sim", O_NONBLOCK));
+	EXPECT_EQ(0, pd_unload_module("pindrop_sim"));
 	EXPECT_EQ(ENODEV, pd_join(pid));
 	pd_sleep_ms(50);
-	MUST(load(parameters));
+	MUST(pd_load_module(MODULE, parameters));
 	ASSERT_TRUE(comes_back(self->env.path));
 }
 
