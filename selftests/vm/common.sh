@@ -99,6 +99,55 @@ depends() {
 	apt_cache depends "$@" | sed -nE "s/^ *\|?Depends: ($regex)$/\1/p"
 }
 
+# other_packages NAME SOURCES SETTING...: after this, apt_cache, depends and fetch ask for the packages of these sources,
+# with these settings. They come with an apt state of their own and are only unpacked: nothing is written to /etc/apt,
+# nothing installed.
+other_packages() {
+	local state=$cache/$1 name=$1 sources=$2
+	shift 2
+	# Written once: apt goes by the age of these files.
+	if [ "$sources" != "$(cat "$state/sources.list" 2> /dev/null)" ]; then
+		mkdir -p "$state"/{lists,cache/archives}/partial
+		rm -f "$state/updated"
+		: > "$state/status"
+		printf '%s;\n' "Dir::State \"$state\"" "Dir::State::lists \"lists\"" "Dir::State::status \"$state/status\"" \
+			"Dir::Cache \"$state/cache\"" "Dir::Etc::sourcelist \"$state/sources.list\"" \
+			"Dir::Etc::sourceparts \"/dev/null\"" "Dir::Etc::preferences \"/dev/null\"" \
+			"Dir::Etc::preferencesparts \"/dev/null\"" "APT::Sandbox::User \"root\"" "$@" > "$state/apt.conf"
+		printf '%s\n' "$sources" > "$state/sources.list"
+	fi
+	export APT_CONFIG=$state/apt.conf
+	apt_state=$state
+	[ -z "$(find "$state/updated" -mtime -1 2> /dev/null)" ] || return 0
+	say "updating the package lists of $name"
+	if apt-get -qq update < /dev/null >&2; then
+		touch "$state/updated"
+	else
+		[ -e "$state/updated" ] || die "no package lists of $name"
+	fi
+}
+
+# debian_keyring: an option of a source, where the machine has what it names.
+debian_keyring() {
+	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	[ ! -e "$keyring" ] || echo "signed-by=$keyring"
+}
+
+# image_of SERIES ARCH: the package of a kernel's image, by its meta package, so that no ABI number is written down. SERIES
+# may be "stock", for the one that the release installs.
+image_of() {
+	local meta image
+	for meta in "linux-image-$1-$2" "linux-image-$2"; do
+		# There need not be such a meta package.
+		image=$(depends 'linux-image-[0-9].*' "$meta" | head -n 1) || true
+		case $image in
+		"linux-image-$1."*) echo "$image"; return ;;
+		linux-image-*) [ "$1" != stock ] || { echo "$image"; return; } ;;
+		esac
+	done
+	return 1
+}
+
 update_lists() {
 	[ "$(id -u)" = 0 ] || die "the package lists are empty or old; as root: apt-get update"
 	say "updating the package lists"

@@ -62,7 +62,10 @@ machine_packages() {
 		[ -n "${QEMU:-}" ] || echo qemu-system-arm
 		printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
 	esac
-	case $machine in raspi3b | zcu102) echo device-tree-compiler ;; esac
+	case $machine in
+	raspi3b) echo device-tree-compiler ;;
+	zcu102) printf '%s\n' device-tree-compiler xz-utils ;; # its controller's driver comes as source
+	esac
 	# Not gcc-multilib, which no compiler for other machines can stand beside.
 	[ "$abi" != i386 ] || printf '%s\n' gcc-i686-linux-gnu libc6-dev-i386-cross
 }
@@ -77,7 +80,8 @@ two_cards() {
 
 # machine_args ENGINE MODE KERNEL: how to make it. Sets
 #   emulator  its program              machine_args  for it
-#   memory, cpus, boot_cpus                       ports         kernel log, output, and QEMU's monitor if there is a third one
+#   memory    cpus                     boot_cpus     those that the kernel starts with
+#   ports     kernel log, output, and QEMU's monitor if there is a third one
 #   serials   what they are to QEMU: log, out, line
 #   append    for the kernel           engine_args   for the engine's module
 #   card      how edu is made; tests make another one

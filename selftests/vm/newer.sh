@@ -1,54 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Sourced where packages of a newer release than the machine's own are needed. They come with an apt state of their
-# own and are only unpacked: nothing is written to /etc/apt, nothing installed.
+# Sourced where packages of a newer release than the machine's own are needed.
 # shellcheck shell=bash
 
 newer=trixie
-newer_state=${cache:?}/newer
+newer_state=${cache:?}/$newer-backports
 
 # After this, apt_cache, depends and fetch ask the newer release and its backports.
 use_newer() {
-	local mirror sources keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	local mirror option
 	# shellcheck disable=SC2016
 	mirror=$(APT_CONFIG='' apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' \
 		'Label: Debian' | head -n 1)
 	[ -n "$mirror" ] || die "apt's configuration names no Debian mirror"
-	[ ! -e "$keyring" ] || mirror="[signed-by=$keyring] $mirror"
-	sources=$(printf "deb $mirror %s main\n" $newer $newer-backports)
-	# Written once: apt goes by the age of these files.
-	[ "$sources" = "$(cat "$newer_state/sources.list" 2> /dev/null)" ] || write_newer "$sources"
-	export APT_CONFIG=$newer_state/apt.conf
-	# shellcheck disable=SC2034
-	apt_state=$newer_state
-	[ -n "$(find "$newer_state/updated" -mtime -1 2> /dev/null)" ] || update_newer
-}
-
-write_newer() {
-	mkdir -p "$newer_state"/{lists,cache/archives}/partial
-	rm -f "$newer_state/updated"
-	: > "$newer_state/status"
-	cat > "$newer_state/apt.conf" <<-END
-	Dir::State "$newer_state";
-	Dir::State::lists "lists";
-	Dir::State::status "$newer_state/status";
-	Dir::Cache "$newer_state/cache";
-	Dir::Etc::sourcelist "$newer_state/sources.list";
-	Dir::Etc::sourceparts "/dev/null";
-	Dir::Etc::preferences "/dev/null";
-	Dir::Etc::preferencesparts "/dev/null";
-	APT::Sandbox::User "root";
-	APT::Default-Release "$newer-backports";
-	END
-	printf '%s\n' "$1" > "$newer_state/sources.list"
-}
-
-update_newer() {
-	say "updating the package lists of $newer-backports"
-	if apt-get -qq update < /dev/null >&2; then
-		touch "$newer_state/updated"
-	else
-		[ -e "$newer_state/updated" ] || die "no package lists of $newer-backports"
-	fi
+	option=$(debian_keyring)
+	[ -z "$option" ] || mirror="[$option] $mirror"
+	other_packages "$newer-backports" "$(printf "deb $mirror %s main\n" $newer $newer-backports)" \
+		"APT::Default-Release \"$newer-backports\""
 }
 
 # newer_root NAME PACKAGE...: a root that holds these packages and what they need. Prints its directory.

@@ -31,18 +31,13 @@ only_trees() {
 # Fails with 2 when the release has none. From then on apt is asked for arm64's packages.
 declare -A debian_known=()
 debian_trees() {
-	local meta image=
+	local image
 	debian=${debian_known[$1]:-}
 	[ -z "$debian" ] || return 0
 	is_debian || die "not Debian: no device trees of its kernels"
 	use_foreign arm64
-	for meta in "linux-image-$1-arm64" linux-image-arm64; do
-		image=$(depends 'linux-image-[0-9].*' "$meta" | head -n 1) || true
-		[[ $image != "linux-image-$1."* ]] || break
-		image=
-	done
-	[ -n "$image" ] || { say "the release carries no kernel $1 for arm64"; return 2; }
-	debian=$cache/trees/${image#linux-image-}
+	image=$(image_of "$1" arm64) || { say "the release carries no kernel $1 for arm64"; return 2; }
+	debian=${cache:?}/trees/${image#linux-image-}
 	FETCHED=only_trees fetch "$debian" "$image" || return 1
 	debian_known[$1]=$debian
 }
