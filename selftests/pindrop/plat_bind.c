@@ -229,25 +229,60 @@ TEST_F(plat, is_not_made_of_what_cannot_be)
 	EXPECT_EQ(0, plat_delete_made(&self->self));
 }
 
+/* The other device than this one, when it is there. */
+static int find_made(const struct pd_env *env, struct pd_env *made)
+{
+	__u64 begin = pd_now_ns();
+	int minor;
+
+	do {
+		for (minor = 0; minor < 256; minor++) {
+			snprintf(made->path, sizeof(made->path),
+				 "/dev/pindrop%d", minor);
+			if (strcmp(made->path, env->path) &&
+			    !access(made->path, F_OK))
+				return pd_env_init(made);
+		}
+		pd_sleep_ms(10);
+	} while (pd_ms_since(begin) < PLAT_BOUND_MS);
+	return -ENOENT;
+}
+
+/* One that no tree knows of waits for its controller as the others do. */
+TEST_F(plat, made_one_waits_for_its_controller)
+{
+	struct pd_env made = self->env;
+	struct plat_bound idle;
+	char line[192];
+
+	if (plat_idle_controller(&idle))
+		SKIP(return, "there is no channel that nobody uses");
+	if (!plat_can_unbind(&idle))
+		SKIP(return, NO_UNBIND);
+	snprintf(line, sizeof(line), "%s 1 %u", idle.device,
+		 self->env.info.out_align);
+	MUST(plat_unbind(&idle));
+	EXPECT_EQ(0, pd_write_in(self->self.driver, "new_device", line));
+	EXPECT_EQ(-ENOENT, find_made(&self->env, &made));
+	MUST(plat_bind(&idle));
+	EXPECT_EQ(0, find_made(&self->env, &made));
+	EXPECT_STREQ("", plat_works(&made));
+	EXPECT_EQ(1, plat_delete_made(&self->self));
+}
+
 /* Without a device tree: whose channels, how many, their alignment. */
 TEST_F(plat, is_made_by_sysfs)
 {
 	struct pd_env made = self->env;
-	char name[128], line[192];
-	int minor;
+	struct plat_bound idle;
+	char line[192];
 
-	if (plat_idle_controller(name, sizeof(name)))
+	if (plat_idle_controller(&idle))
 		SKIP(return, "there is no channel that nobody uses");
-	snprintf(line, sizeof(line), "%s 1 %u", name, self->env.info.out_align);
+	snprintf(line, sizeof(line), "%s 1 %u", idle.device,
+		 self->env.info.out_align);
 	MUST(pd_write_in(self->self.driver, "new_device", line));
-	for (minor = 0; minor < 256; minor++) {
-		snprintf(made.path, sizeof(made.path), "/dev/pindrop%d", minor);
-		if (strcmp(made.path, self->env.path) &&
-		    !access(made.path, F_OK))
-			break;
-	}
-	ASSERT_GT(256, minor);
-	MUST(pd_env_init(&made));
+	MUST(find_made(&self->env, &made));
 	EXPECT_EQ(1, made.info.out_channels);
 	EXPECT_STREQ("", plat_works(&made));
 	EXPECT_STREQ("", plat_works(&self->env));

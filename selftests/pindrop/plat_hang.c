@@ -209,10 +209,11 @@ TEST_F(hang, outlives_the_device)
 /* Nor does another device of the same name prove it, only the same channel. */
 TEST_F(hang, is_not_proved_by_another_controller)
 {
-	char other[128], again[160];
+	struct plat_bound other;
+	char again[160];
 
-	if (plat_idle_controller(other, sizeof(other)) ||
-	    !strcmp(other, self->controller.device))
+	if (plat_idle_controller(&other) ||
+	    !strcmp(other.device, self->controller.device))
 		SKIP(return, "there is no other controller");
 	self->moved = true;
 	MUST(plat_unbind(&self->self));
@@ -228,7 +229,7 @@ TEST_F(hang, is_not_proved_by_another_controller)
 	MUST(pd_write_in(self->self.driver, "delete_device",
 			 self->env.info.out_device));
 	EXPECT_TRUE(plat_in_quarantine(self->env.info.out_device));
-	MUST(pd_write_in(self->self.driver, "new_device", other));
+	MUST(pd_write_in(self->self.driver, "new_device", other.device));
 	EXPECT_TRUE(plat_appears("/dev/pindrop1"));
 	EXPECT_TRUE(plat_in_quarantine(self->env.info.out_device));
 	EXPECT_EQ(self->pins + PINS, pd_vmstat_pins());

@@ -76,9 +76,9 @@ bool plat_can_unbind(const struct plat_bound *controller)
 }
 
 /* The device of a controller with a channel that nobody uses. */
-int plat_idle_controller(char *name, size_t size)
+int plat_idle_controller(struct plat_bound *idle)
 {
-	char path[PATH_MAX], real[PATH_MAX];
+	char path[PATH_MAX];
 	struct dirent *entry;
 	int err = -ENODEV;
 	DIR *dir = opendir(CHANNELS);
@@ -89,10 +89,7 @@ int plat_idle_controller(char *name, size_t size)
 			continue;
 		snprintf(path, sizeof(path), CHANNELS "/%s/device",
 			 entry->d_name);
-		if (!realpath(path, real))
-			continue;
-		snprintf(name, size, "%s", strrchr(real, '/') + 1);
-		err = 0;
+		err = bound_of(path, idle);
 	}
 	if (dir)
 		closedir(dir);

@@ -33,7 +33,7 @@ const char *plat_find(const struct pd_env *env);
 int plat_self(const struct pd_env *env, struct plat_bound *self);
 int plat_controller(const struct pd_env *env, struct plat_bound *controller);
 bool plat_can_unbind(const struct plat_bound *controller);
-int plat_idle_controller(char *name, size_t size);
+int plat_idle_controller(struct plat_bound *idle);
 int plat_unbind(const struct plat_bound *what);
 int plat_bind(const struct plat_bound *what);
 bool plat_appears(const char *path);
