@@ -46,7 +46,6 @@
 #include <linux/dmaengine.h>
 #include <linux/kmemleak.h>
 #include <linux/list.h>
-#include <linux/log2.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
@@ -61,13 +60,11 @@
 #include "../compat.h"
 #include "../engine.h"
 #include "../../uapi/pindrop.h"
+#include "dmaengine.h"
 
-#define DMAE_NAME "pindrop_dmaengine"
-#define DMAE_MAX_CHANS 16
 #define DMAE_DEPTH 4
 #define DMAE_PIECE SZ_64K
 #define DMAE_PIECE_MS 500
-#define DMAE_CANARY 64
 #define DMAE_MAX_DELAY_US 100000
 /* So long an interrupt may be on its way when its bytes have arrived. */
 #define DMAE_SETTLE_MS 10
@@ -158,22 +155,6 @@ struct dmae_chan {
 };
 
 /**
- * struct dmae_where - of a device that no device tree knows of
- * @node: in dmae_made
- * @pdev: the device
- * @controller: whose channels it is to have; "any"
- * @channels: how many
- * @align: what they need of addresses and lengths and their driver does not say
- */
-struct dmae_where {
-	struct list_head node;
-	struct platform_device *pdev;
-	char controller[64];
-	unsigned int channels;
-	u32 align;
-};
-
-/**
  * struct dmae - a device
  * @dev: what it is bound to
  * @where: of one that no device tree knows of, or NULL
@@ -196,11 +177,6 @@ struct dmae {
 	unsigned int nchans;
 	struct dmae_chan chans[];
 };
-
-static DEFINE_MUTEX(dmae_made_lock);
-static LIST_HEAD(dmae_made); /* dmae_where::node */
-static unsigned int dmae_made_id; /* never used again */
-static bool dmae_closed;
 
 /* The interrupt, as it were. Before there is a device the watchdog serves. */
 static void dmae_service_soon(struct dmae_chan *chan)
@@ -815,12 +791,6 @@ static void dmae_destroy(void *data)
 		pindrop_put(dmae->pd);
 }
 
-/* The canary is of so many bytes, and not of fewer than a copy has to be. */
-static bool dmae_align_is_valid(u32 align)
-{
-	return is_power_of_2(align) && align <= DMAE_CANARY;
-}
-
 /* What the controller needs, whether or not its driver says so. */
 static int dmae_align(struct dmae *dmae)
 {
@@ -982,95 +952,6 @@ static int dmae_resume(struct device *dev)
 
 static DEFINE_SIMPLE_DEV_PM_OPS(dmae_pm, dmae_suspend, dmae_resume);
 
-/* Whoever is the first to make one: the lock is not held over its probe. */
-static int dmae_make(const char *name, unsigned int count, u32 align)
-{
-	struct platform_device *pdev;
-	struct dmae_where *where;
-	bool closed;
-	int err;
-
-	mutex_lock(&dmae_made_lock);
-	pdev = platform_device_alloc(DMAE_NAME, dmae_made_id++);
-	mutex_unlock(&dmae_made_lock);
-	if (!pdev)
-		return -ENOMEM;
-	where = kzalloc(sizeof(*where), GFP_KERNEL);
-	if (!where) {
-		platform_device_put(pdev);
-		return -ENOMEM;
-	}
-	strscpy(where->controller, name, sizeof(where->controller));
-	where->channels = count;
-	where->align = align;
-	where->pdev = pdev;
-	pdev->dev.platform_data = where; /* freed with it */
-	err = platform_device_add(pdev);
-	if (err) {
-		platform_device_put(pdev);
-		return err;
-	}
-	mutex_lock(&dmae_made_lock);
-	closed = dmae_closed;
-	if (!closed)
-		list_add_tail(&where->node, &dmae_made);
-	mutex_unlock(&dmae_made_lock);
-	if (closed)
-		platform_device_unregister(pdev);
-	return closed ? -ENODEV : 0;
-}
-
-/* The one of that name, or any, out of the list; or NULL. */
-static struct platform_device *dmae_unlist(const char *name)
-{
-	struct platform_device *pdev = NULL;
-	struct dmae_where *where;
-
-	mutex_lock(&dmae_made_lock);
-	dmae_closed |= !name;
-	list_for_each_entry(where, &dmae_made, node)
-		if (!name || sysfs_streq(name, dev_name(&where->pdev->dev))) {
-			pdev = where->pdev;
-			list_del(&where->node);
-			break;
-		}
-	mutex_unlock(&dmae_made_lock);
-	return pdev;
-}
-
-static ssize_t new_device_store(struct device_driver *driver, const char *buf,
-				size_t count)
-{
-	unsigned int n = 1, align = 1;
-	char name[64];
-	int err;
-
-	if (sscanf(buf, "%63s %u %u", name, &n, &align) < 1)
-		return -EINVAL;
-	if (!*name || !n || n > DMAE_MAX_CHANS || !dmae_align_is_valid(align))
-		return -EINVAL;
-	err = dmae_make(name, n, align);
-	return err ?: count;
-}
-static DRIVER_ATTR_WO(new_device);
-
-static ssize_t delete_device_store(struct device_driver *driver,
-				   const char *buf, size_t count)
-{
-	struct platform_device *pdev = dmae_unlist(buf);
-
-	if (!pdev)
-		return -ENODEV;
-	platform_device_unregister(pdev);
-	return count;
-}
-static DRIVER_ATTR_WO(delete_device);
-
-static struct attribute *dmae_attrs[] = { &driver_attr_new_device.attr,
-					  &driver_attr_delete_device.attr,
-					  NULL };
-ATTRIBUTE_GROUPS(dmae);
-
 static const struct of_device_id dmae_of_match[] = {
 	{ .compatible = "pindrop,dmaengine" }, {}
 };
@@ -1087,10 +968,7 @@ static struct platform_driver dmae_driver = {
 
 static void dmae_exit_all(void)
 {
-	struct platform_device *pdev;
-
-	while ((pdev = dmae_unlist(NULL)))
-		platform_device_unregister(pdev);
+	dmae_delete_all();
 	platform_driver_unregister(&dmae_driver);
 	debugfs_remove_recursive(dmae_debugfs);
 	destroy_workqueue(dmae_wq);
