@@ -98,6 +98,8 @@ machine_args() {
 	case $engine-$mode in
 	*-lazy) append=" iommu.strict=0" ;;
 	*-strict) append=" iommu.strict=1" ;;
+	# 80 MiB, in slots of 2 KiB. A board has one by itself, also if it is told to take the 64 that a PC has.
+	dmaengine-swiotlb) append=" swiotlb=40960,force" ;;
 	*-swiotlb) append=" swiotlb=force" ;;
 	esac
 	case $engine-$mode in
