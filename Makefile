@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check run storm test test-all test-broken test-matrix test-planted:
+check run storm test test-all test-broken test-machines test-matrix test-planted:
 	@selftests/vm/$@
 
 model:
@@ -43,9 +43,11 @@ Targets:
   run              build, boot a guest with a DMA device, run 'pindrop demo'
   test             build, boot a guest per lane, run the tests in it
   test-all         the same on every kernel there is
+  test-machines    the same on the machines of arm64 (or MACHINE=, several), two
+                   lanes at a time
   check            what can be said without running it: sparse, checkpatch, …
-  test-matrix      the programs about death (or TESTS=) on every kernel, of edu in
-                   every IOMMU mode: a table of how long deaths take, also
+  test-matrix      the programs about death (or TESTS=) on every machine and kernel,
+                   in every IOMMU mode: a table of how long deaths take, also
                    in build/matrix/table.txt; what has passed is not run again
   storm            ROUNDS= (10000) deaths at random moments, on sim and some on
                    edu: nothing may add up
@@ -92,4 +94,4 @@ help:
 	@:
 
 .PHONY: all modules modules_install user install check run storm test test-all \
-	test-broken test-matrix test-planted model clean help
+	test-broken test-machines test-matrix test-planted model clean help

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Sourced where it matters what machine a guest is. MACHINE= names it; ARCH= is of use only without it.
+# Sourced where it matters what machine a guest is. MACHINE= names it, without it ARCH= the first of its own.
 # shellcheck shell=bash disable=SC2034
 
 case ${ARCH:-} in
-"" | x86 | x86_64 | amd64) machine=${MACHINE:-q35} ;;
-arm64 | aarch64) machine=${MACHINE:-virt-smmu} ;;
+"") all_machines="q35 virt-smmu raspi3b zcu102" ;;
+x86 | x86_64 | amd64) all_machines=q35 ;;
+arm64 | aarch64) all_machines="virt-smmu raspi3b zcu102" ;;
 *) die "ARCH=$ARCH is neither amd64 nor arm64" ;;
 esac
-all_machines="q35 virt-smmu raspi3b zcu102"
+machine=${MACHINE:-${all_machines%% *}}
+case " $all_machines " in
+*" $machine "*) ;;
+*) die "MACHINE=$machine is none of what there is${ARCH:+ of ARCH=$ARCH}: $all_machines" ;;
+esac
 
 # What is the same for all of its lanes.
 #   arch    of its kernel, and of the programs without ABI=i386
@@ -18,11 +23,6 @@ case $machine in
 q35) arch=amd64 engines="edu sim" modes[edu]="strict lazy off swiotlb off28" ;;
 virt-smmu) arch=arm64 engines="edu sim" modes[edu]="strict lazy off swiotlb" ;;
 raspi3b | zcu102) arch=arm64 engines="dmaengine sim" modes[dmaengine]="off swiotlb" ;;
-*) die "MACHINE=$machine is none of $all_machines" ;;
-esac
-case ${ARCH:-$arch}-$arch in
-x86-amd64 | x86_64-amd64 | amd64-amd64 | aarch64-arm64 | arm64-arm64) ;;
-*) die "MACHINE=$machine is $arch, ARCH=$ARCH is not" ;;
 esac
 abi='' cross='' kernel_cross=''
 case $arch-${ABI:-$arch} in
@@ -52,6 +52,15 @@ check_mode() {
 	*" ${1:-${modes[$engine]%% *}} "*) ;;
 	*) die "the mode $1 is none of what $engine has on MACHINE=$machine: ${modes[$engine]}" ;;
 	esac
+}
+
+# lane_of KERNEL ENGINE MODE [BREAK]...: its name, by which its files are found.
+lane_of() {
+	local lane=$1-$2-$3${DTB:+-$DTB}
+	[ "$abi" != i386 ] || lane=$1-$abi-$2-$3
+	[ "$machine" = q35 ] || lane=$machine-$lane
+	shift 3
+	echo "$lane${*:+$(printf '+%s' "$@")}"
 }
 
 # machine_packages: what it is emulated with and built for, one a line.
