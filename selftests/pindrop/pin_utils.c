@@ -117,6 +117,21 @@ int pin_anon(struct pin_mem *m, size_t len)
 	return err;
 }
 
+/* Memory that others have left in pieces may have none of that size at first. */
+static bool touch_thp(unsigned char *at)
+{
+	int tries = 5;
+
+	do {
+		at[0] = 1;
+		if (pin_is_thp(at))
+			return true;
+		madvise(at, PIN_HUGE, MADV_DONTNEED);
+		pd_write_file("/proc/sys/vm/compact_memory", "1");
+	} while (--tries);
+	return false;
+}
+
 /* -ENODATA: the kernel gives none. */
 int pin_thp(struct pin_mem *m, size_t len)
 {
@@ -137,11 +152,9 @@ int pin_thp(struct pin_mem *m, size_t len)
 	m->len = len;
 	if (madvise(at, len, MADV_HUGEPAGE))
 		return -ENODATA;
-	for (i = 0; i < len; i += PIN_HUGE) {
-		at[i] = 1;
-		if (!pin_is_thp(at + i))
+	for (i = 0; i < len; i += PIN_HUGE)
+		if (!touch_thp(at + i))
 			return -ENODATA;
-	}
 	return 0;
 }
 
