@@ -43,7 +43,7 @@ Targets:
   run              build, boot a guest with a DMA device, run 'pindrop demo'
   test             build, boot a guest per lane, run the tests in it
   test-all         the same on every kernel there is
-  test-machines    the same on the machines of arm64 (or MACHINE=, several), two
+  test-machines    the same on the machines of arm64 (or MACHINE=, several), three
                    lanes at a time
   check            what can be said without running it: sparse, checkpatch, …
   test-matrix      the programs about death (or TESTS=) on every machine and kernel,

@@ -77,7 +77,7 @@ static unsigned int channels;
 module_param(channels, uint, 0444);
 MODULE_PARM_DESC(channels, "without a device tree: how many of them (0)");
 static unsigned int delay_us;
-module_param(delay_us, uint, 0444);
+module_param(delay_us, uint, 0644);
 MODULE_PARM_DESC(delay_us,
 		 "hold each piece back for so long, to try things out (0)");
 
@@ -381,13 +381,14 @@ static void dmae_work(struct work_struct *work)
 {
 	struct dmae_chan *chan = container_of(work, struct dmae_chan, work);
 	struct dmae_slot *slot;
+	unsigned int delay;
 	int err;
 
 	while ((slot = dmae_next(chan))) {
+		delay = READ_ONCE(delay_us);
 		/* As if it was there already: it will be written. */
-		if (delay_us)
-			fsleep(min_t(unsigned int, delay_us,
-				     DMAE_MAX_DELAY_US));
+		if (delay)
+			fsleep(min_t(unsigned int, delay, DMAE_MAX_DELAY_US));
 		err = dmae_give(chan, slot);
 		if (err)
 			dmae_end(slot, err);
