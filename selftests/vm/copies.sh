@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Sourced after common.sh by what runs many lanes at a time.
+# Sourced after common.sh and machines.sh by what runs many lanes at a time.
 # shellcheck shell=bash disable=SC2034,SC2154
-
-# What build_user is to build for.
-# shellcheck source=machines.sh
-. "$vm/machines.sh"
 
 # A tree runs one thing at a time, and a lane has times with one busy processor.
 workers=2
