@@ -969,7 +969,7 @@ static struct platform_driver dmae_driver = {
 
 static void dmae_exit_all(void)
 {
-	dmae_delete_all();
+	pindrop_dmae_delete_all();
 	platform_driver_unregister(&dmae_driver);
 	debugfs_remove_recursive(dmae_debugfs);
 	destroy_workqueue(dmae_wq);
@@ -992,7 +992,7 @@ static int __init dmae_init(void)
 		return err;
 	}
 	if (channels)
-		err = dmae_make(controller, channels, 1);
+		err = pindrop_dmae_make(controller, channels, 1);
 	if (err)
 		dmae_exit_all();
 	return err;

@@ -39,7 +39,7 @@ static inline bool dmae_align_is_valid(u32 align)
 /* Of the driver: new_device, delete_device. */
 extern const struct attribute_group *dmae_groups[];
 
-int dmae_make(const char *name, unsigned int count, u32 align);
-void dmae_delete_all(void);
+int pindrop_dmae_make(const char *name, unsigned int count, u32 align);
+void pindrop_dmae_delete_all(void);
 
 #endif

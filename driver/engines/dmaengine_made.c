@@ -19,7 +19,7 @@ static unsigned int dmae_made_id; /* never used again */
 static bool dmae_closed;
 
 /**
- * dmae_make() - make a device for channels of a controller
+ * pindrop_dmae_make() - make a device for channels of a controller
  * @name: the device of the controller's driver; "any"
  * @count: how many channels, 1 to DMAE_MAX_CHANS
  * @align: what they need and their driver does not say; a valid one
@@ -29,7 +29,7 @@ static bool dmae_closed;
  * Context: may sleep; the driver is registered.
  * Return: 0, or -ENOMEM, -ENODEV (the module goes).
  */
-int dmae_make(const char *name, unsigned int count, u32 align)
+int pindrop_dmae_make(const char *name, unsigned int count, u32 align)
 {
 	struct platform_device *pdev;
 	struct dmae_where *where;
@@ -86,11 +86,11 @@ static struct platform_device *dmae_unlist(const char *name)
 }
 
 /**
- * dmae_delete_all() - unmake all devices that were made, and make no more
+ * pindrop_dmae_delete_all() - unmake all devices that were made, and make no more
  *
  * Context: may sleep; before the driver is unregistered.
  */
-void dmae_delete_all(void)
+void pindrop_dmae_delete_all(void)
 {
 	struct platform_device *pdev;
 
@@ -109,7 +109,7 @@ static ssize_t new_device_store(struct device_driver *driver, const char *buf,
 		return -EINVAL;
 	if (!*name || !n || n > DMAE_MAX_CHANS || !dmae_align_is_valid(align))
 		return -EINVAL;
-	err = dmae_make(name, n, align);
+	err = pindrop_dmae_make(name, n, align);
 	return err ?: count;
 }
 static DRIVER_ATTR_WO(new_device);
