@@ -89,8 +89,9 @@ static int buf_alloc_contig(struct pindrop_buf *buf)
 	struct page *page;
 	unsigned long i;
 
-	/* More than can be bounced, if it has to be. */
-	if (buf->bytes > dma_max_mapping_size(buf->dev->dma_dev))
+	/* Each segment finds a place of its own in the pool. */
+	if (is_swiotlb_force_bounce(buf->dev->dma_dev) &&
+	    buf->bytes > pindrop_buf_max_segment(buf->dev))
 		return -ENOMEM;
 	page = buf_alloc_chunk(buf->dev, order, true);
 	if (!page)
