@@ -755,11 +755,15 @@ u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			struct pindrop_job **jobs,
 			const struct pindrop_sqe *sqes, u32 count);
 
-/* ring.c: RING_SETUP, RING_ENTER and the shared memory */
+/* ring_setup.c: RING_SETUP and the shared memory */
 int pindrop_ring_setup(struct pindrop_ctx *ctx,
 		       struct pindrop_ring_setup *args);
 void pindrop_ring_commit(struct pindrop_ctx *ctx);
 void pindrop_ring_undo(struct pindrop_ctx *ctx);
+void pindrop_ring_put(struct pindrop_ring *ring);
+int pindrop_ring_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma);
+
+/* ring.c: RING_ENTER, and what is done with entries */
 int pindrop_ring_enter(struct pindrop_ctx *ctx,
 		       const struct pindrop_ring_enter *args);
 int pindrop_ring_consume(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
@@ -774,8 +778,6 @@ void pindrop_ring_wake(struct pindrop_ctx *ctx);
 void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job);
 void pindrop_ring_kill(struct pindrop_ctx *ctx);
 bool pindrop_ring_readable(struct pindrop_ctx *ctx);
-void pindrop_ring_put(struct pindrop_ring *ring);
-int pindrop_ring_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma);
 
 /* ring_thread.c: who consumes a ring where the program does not */
 int pindrop_ring_thread_create(struct pindrop_ctx *ctx,
