@@ -66,7 +66,7 @@ Testing:
   TESTS="…"        only programs that begin with one of these prefixes; of the
                    model, only cases
   MACHINE=         q35 (default), or of arm64 virt-smmu, raspi3b or zcu102, with
-                   6.1 and 6.12 (also of run); ARCH=arm64 alone is virt-smmu
+                   all but 7.3 (also of run); ARCH=arm64 alone is virt-smmu
   ENGINE=          edu, on q35 and virt-smmu; dmaengine, on the other two; or
                    sim: software, needs no device (also of run)
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on

@@ -554,12 +554,19 @@ static struct dma_chan *dmae_request(struct dmae_chan *chan)
 	return dma ?: ERR_PTR(-EPROBE_DEFER);
 }
 
+/* Its driver may still go by a canary that it has not heard of. */
+static void dmae_give_back(struct dma_chan *dma)
+{
+	dmaengine_terminate_sync(dma);
+	dma_release_channel(dma);
+}
+
 static int dmae_request_again(struct dmae_chan *chan)
 {
 	struct dma_chan *dma;
 
 	if (chan->dma)
-		dma_release_channel(chan->dma);
+		dmae_give_back(chan->dma);
 	dma = dmae_request(chan);
 	if (IS_ERR(dma))
 		dev_err(chan->dmae->dev, "channel %u is not to be had again\n",
@@ -771,7 +778,7 @@ static void dmae_release_chans(struct dmae *dmae)
 
 		dmae_stop(chan);
 		if (chan->dma)
-			dma_release_channel(chan->dma);
+			dmae_give_back(chan->dma);
 		chan->dma = NULL;
 	}
 	/* Of drivers that have something on its way even so, and of callbacks. */
