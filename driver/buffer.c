@@ -364,6 +364,7 @@ static void buf_free_pages(struct pindrop_buf *buf)
 	unsigned long i;
 
 	trace_pindrop_buf_free(buf, buf->bytes);
+	pindrop_export_free(buf);
 	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT))
 		for (i = 0; i < buf->npages && buf->pages[i]; i++)
 			__free_page(buf->pages[i]);

@@ -33,6 +33,13 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
+/* The name of a namespace became a string. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define PINDROP_IMPORT_NS(name) MODULE_IMPORT_NS(name)
+#else
+#define PINDROP_IMPORT_NS(name) MODULE_IMPORT_NS(#name)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 #define eventfd_signal(ctx) eventfd_signal(ctx, 1)
 #endif

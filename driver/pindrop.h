@@ -9,7 +9,7 @@
  * ctx    one per open(). Held by the file and by every job.
  * user   one per uid that has contexts or buffers. Held by both.
  * buf    memory that jobs name: driver memory, or a pin. Held by its handle,
- *        every VMA and every job.
+ *        every VMA, every job and every dma-buf that was made of it.
  * pin    what makes a buf of the owner's own memory: pages that stay where
  *        they are, charged to the mm. Part of its buf, which may be that of
  *        a single job.
@@ -57,6 +57,10 @@
 #include "compat.h"
 #include "engine.h"
 #include "../uapi/pindrop.h"
+
+struct dma_buf;
+struct dma_resv;
+struct pindrop_exported;
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
 #define PINDROP_BROKEN(name) __is_defined(PINDROP_BREAK_##name)
@@ -187,8 +191,9 @@ struct pindrop_chan {
  * @devmem_lost: a reset took what was in the device's memory
  * @try_again: the last reset was not to be had, and may be next time
  * @told: user space was told that it hangs
- * @lock: guards @ctxs
+ * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
+ * @shares: pindrop_share::node, dma-bufs of its buffers
  * @lease_lock: guards the next two
  * @lease: id of the context that may use the device's memory, 0: none
  * @lease_chan: on this channel only, whose order the clearing relies on
@@ -241,6 +246,7 @@ struct pindrop_dev {
 	bool told;
 	struct mutex lock;
 	struct list_head ctxs;
+	struct list_head shares;
 	spinlock_t lease_lock;
 	u64 lease;
 	unsigned int lease_chan;
@@ -486,6 +492,16 @@ struct pindrop_ctx {
 };
 
 /**
+ * struct pindrop_share - a dma-buf of ours, as removal sees it
+ * @node: in dev::shares
+ * @inode: what user space maps; referenced
+ */
+struct pindrop_share {
+	struct list_head node;
+	struct inode *inode;
+};
+
+/**
  * struct pindrop_mark - a segment of a long scatter list
  * @sg: the segment
  * @offset: where it begins, in bytes
@@ -497,7 +513,7 @@ struct pindrop_mark {
 
 /**
  * struct pindrop_buf - memory that jobs name
- * @ref: handle, VMAs, jobs
+ * @ref: handle, VMAs, jobs, dma-bufs
  * @rcu: readers of the handle table may still look at @ref
  * @dev: its device; referenced
  * @user: who is charged; referenced
@@ -515,6 +531,10 @@ struct pindrop_mark {
  * @first: bytes into the page where it begins
  * @dir: what the device may do with it
  * @attrs: how it is mapped
+ * @exported: since the first EXPORT, else NULL; see export.c
+ * @exports: dma-bufs of it, for tracing
+ * @resv: whose fences others wait for, and theirs: that of its dma-bufs; NULL
+ *	while there are none. See pindrop_buf_resv()
  * @sgt: bus addresses; of a COHERENT one a single entry
  * @marks: for a seek in @sgt, or NULL
  * @nmarks: their number
@@ -548,6 +568,9 @@ struct pindrop_buf {
 	struct pindrop_pinned *pin;
 	struct pindrop_buf *of;
 	u64 of_offset;
+	struct pindrop_exported *exported;
+	atomic_t exports;
+	struct dma_resv *resv;
 	unsigned int first;
 	enum dma_data_direction dir;
 	unsigned long attrs;
@@ -651,6 +674,20 @@ bool pindrop_enter(struct pindrop_dev *dev, int *idx);
 bool pindrop_iommu_blocks(struct pindrop_dev *dev);
 void pindrop_exit(struct pindrop_dev *dev, int idx);
 
+/**
+ * pindrop_buf_resv() - what others wait for before they use a buffer
+ * @buf: the buffer
+ *
+ * Context: any.
+ * Return: the reservation object of its dma-bufs, which lives as long as it
+ * does; NULL if it is nobody's but ours.
+ */
+static inline struct dma_resv *pindrop_buf_resv(const struct pindrop_buf *buf)
+{
+	/* Pairs with the release where it gets one. */
+	return smp_load_acquire(&buf->resv);
+}
+
 /* context.c: an open file */
 extern const struct file_operations pindrop_fops;
 int pindrop_ctx_bind(struct pindrop_ctx *ctx);
@@ -729,8 +766,14 @@ struct pindrop_buf *pindrop_pin_use(struct pindrop_ctx *ctx,
 				    u64 length, bool write);
 void pindrop_pin_written(struct pindrop_buf *buf, u64 offset, u64 length);
 
+/* export.c: driver memory as a dma-buf */
+struct dma_buf *pindrop_export(struct pindrop_buf *buf);
+void pindrop_export_free(struct pindrop_buf *buf);
+void pindrop_export_zap(struct pindrop_dev *dev);
+
 /* mmap.c: what user space maps */
 int pindrop_mmap(struct file *file, struct vm_area_struct *vma);
+int pindrop_mmap_shared(struct pindrop_buf *buf, struct vm_area_struct *vma);
 #if PINDROP_HUGE
 unsigned long pindrop_get_unmapped_area(struct file *file, unsigned long addr,
 					unsigned long len, unsigned long pgoff,

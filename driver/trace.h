@@ -186,6 +186,22 @@ DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_buf_free,
 	TP_printk("dev=%d ctx=%llu buf=%llu bytes=%lu",
 		  __entry->dev, __entry->ctx, __entry->buf, __entry->count));
 
+/* A dma-buf is made of a buffer; so many there are now. */
+DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_export,
+		   TP_PROTO(const struct pindrop_buf *buf, unsigned long count),
+		   TP_ARGS(buf, count),
+		   TP_printk("dev=%d ctx=%llu buf=%llu exports=%lu",
+			     __entry->dev, __entry->ctx, __entry->buf,
+			     __entry->count));
+
+/* A dma-buf goes: nobody has it any more. */
+DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_unexport,
+		   TP_PROTO(const struct pindrop_buf *buf, unsigned long count),
+		   TP_ARGS(buf, count),
+		   TP_printk("dev=%d ctx=%llu buf=%llu exports=%lu",
+			     __entry->dev, __entry->ctx, __entry->buf,
+			     __entry->count));
+
 /*
  * One range of bus addresses, without a gap: the device may use it from the
  * first of the two events to the second. buf is 0 for the zeroes that it reads

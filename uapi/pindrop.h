@@ -82,9 +82,8 @@ enum pindrop_verb {
 	PINDROP_VERB_NR
 };
 
-/* Reserved; these answer -ENOTTY until INFO's out_verbs has their bit. */
+/* Reserved; it answers -ENOTTY until INFO's out_verbs has its bit. */
 #define PINDROP_IOC_IMPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_IMPORT)
-#define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
 
 /**
  * enum pindrop_cap - what the engine can do (INFO's out_caps)
@@ -263,12 +262,40 @@ struct pindrop_pin {
 #define PINDROP_IOC_PIN _IO(PINDROP_IOC_TYPE, PINDROP_VERB_PIN)
 
 /**
+ * struct pindrop_export - PINDROP_IOC_EXPORT: a dma-buf of a buffer
+ * @size: sizeof(struct pindrop_export)
+ * @flags: must be 0 (-EOPNOTSUPP)
+ * @handle: a buffer of this context
+ * @out_fd: a new file descriptor, to be read and written, and closed by exec
+ *
+ * Whoever has the descriptor, in whatever process or driver, holds the memory:
+ * it outlives FREE, this file, the owner and the device, and stays as it is
+ * while they have it. It is charged to who allocated it. mmap() of the
+ * descriptor takes MAP_SHARED only (-EINVAL), no PROT_EXEC (-EACCES), and is
+ * for anybody; when the device goes, touching the mapping raises SIGBUS, and
+ * mmap() is -ENODEV. What other devices have mapped stays. DMA_BUF_IOCTL_SYNC
+ * is for CPU accesses as SYNC is, and any device's.
+ *
+ * EOPNOTSUPP: what has PINDROP_ALLOC_COHERENT goes with the device, and pinned
+ * memory is the owner's, who may put other pages in its place. Other errors:
+ * EINVAL, ENOENT, ENOMEM, EMFILE, ENFILE, EPERM, EOWNERDEAD, ENODEV.
+ */
+struct pindrop_export {
+	__u32 size;
+	__u32 flags;
+	__u32 handle;
+	__s32 out_fd;
+};
+
+#define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
+
+/**
  * struct pindrop_free - PINDROP_IOC_FREE: drop a handle
  * @size: sizeof(struct pindrop_free)
  * @handle: what to drop
  *
- * The memory lives on while it is mapped or a job uses it. Errors: ENOENT,
- * EPERM, EOWNERDEAD, ENODEV.
+ * The memory lives on while it is mapped, exported or a job uses it. Errors:
+ * ENOENT, EPERM, EOWNERDEAD, ENODEV.
  */
 struct pindrop_free {
 	__u32 size;
