@@ -33,6 +33,13 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
+/* An exporter that wants its memory back calls this of its importers. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#define PINDROP_REVOKED(revoked) .move_notify = revoked
+#else
+#define PINDROP_REVOKED(revoked) .invalidate_mappings = revoked
+#endif
+
 /* The name of a namespace became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define PINDROP_IMPORT_NS(name) MODULE_IMPORT_NS(name)

@@ -293,7 +293,8 @@ static struct dma_buf *export_create(struct pindrop_buf *buf)
  * @buf: the buffer; the caller has a reference
  *
  * Memory that goes with the device cannot outlive it, and what is pinned is the
- * owner's, who may put other pages in its place.
+ * owner's, who may put other pages in its place. Of an import it is the dma-buf
+ * that it came from.
  *
  * Context: a user process; may sleep; no lock held, not inside the gate.
  * Return: the dma-buf with a reference, or ERR_PTR(): -EOPNOTSUPP, -ENODEV,
@@ -305,6 +306,8 @@ struct dma_buf *pindrop_export(struct pindrop_buf *buf)
 
 	if (buf->pin || buf->cpu)
 		return ERR_PTR(-EOPNOTSUPP);
+	if (buf->import)
+		return pindrop_import_dmabuf(buf);
 	err = export_prepare(buf);
 	return err ? ERR_PTR(err) : export_create(buf);
 }

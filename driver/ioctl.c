@@ -24,6 +24,7 @@ union pindrop_args {
 	struct pindrop_info info;
 	struct pindrop_alloc alloc;
 	struct pindrop_pin pin;
+	struct pindrop_import import;
 	struct export_args export;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
@@ -171,6 +172,31 @@ static void undo_pin(struct pindrop_ctx *ctx, union pindrop_args *args)
 	pindrop_buf_drop_handle(ctx, args->pin.out_handle);
 }
 
+static int verb_import(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	struct pindrop_import *i = &args->import;
+	struct pindrop_buf *buf;
+	int err;
+
+	if (i->flags)
+		return -EOPNOTSUPP;
+	if (i->out_handle || i->out_length)
+		return -EINVAL;
+	err = pindrop_ctx_bind(ctx);
+	if (err)
+		return err;
+	buf = pindrop_import(ctx, i->fd);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	i->out_length = buf->bytes;
+	return pindrop_buf_publish(ctx, buf, &i->out_handle);
+}
+
+static void undo_import(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_buf_drop_handle(ctx, args->import.out_handle);
+}
+
 static int verb_export(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	struct pindrop_export *e = &args->export.uapi;
@@ -235,6 +261,18 @@ static int sync_check(const struct pindrop_sync *s)
 	return 0;
 }
 
+static enum dma_data_direction sync_dir(u32 flags)
+{
+	switch (flags & (PINDROP_SYNC_READ | PINDROP_SYNC_WRITE)) {
+	case PINDROP_SYNC_READ:
+		return DMA_FROM_DEVICE;
+	case PINDROP_SYNC_WRITE:
+		return DMA_TO_DEVICE;
+	default:
+		return DMA_BIDIRECTIONAL;
+	}
+}
+
 static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	const struct pindrop_sync *s = &args->sync;
@@ -250,9 +288,14 @@ static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 	buf = pindrop_buf_get_handle(ctx, s->handle);
 	if (!buf) /* dying contexts have none */
 		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
-	if (s->offset + s->length > buf->bytes)
+	if (s->offset + s->length > buf->bytes) {
 		err = -ERANGE;
-	else if (!pindrop_enter(ctx->dev, &idx))
+	} else if (buf->import) {
+		err = pindrop_import_sync(buf, begin, sync_dir(s->flags));
+		pindrop_buf_put(buf);
+		return err;
+	}
+	if (!err && !pindrop_enter(ctx->dev, &idx))
 		err = -ENODEV;
 	if (!err) {
 		pindrop_buf_sync(buf, s->offset, s->length, begin,
@@ -314,6 +357,12 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out = true,
 		.run = verb_pin,
 		.undo = undo_pin,
+	},
+	[PINDROP_VERB_IMPORT] = {
+		VERB(pindrop_import, out_length),
+		.out = true,
+		.run = verb_import,
+		.undo = undo_import,
 	},
 	[PINDROP_VERB_EXPORT] = {
 		VERB(pindrop_export, out_fd),

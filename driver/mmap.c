@@ -173,7 +173,7 @@ static struct pindrop_buf *buf_find(struct pindrop_ctx *ctx,
 
 	rcu_read_lock();
 	xa_for_each(&ctx->handles, handle, buf)
-		if (!buf->pin && pgoff - buf->pgoff < buf->npages &&
+		if (buf->pages && pgoff - buf->pgoff < buf->npages &&
 		    kref_get_unless_zero(&buf->ref))
 			break;
 	rcu_read_unlock();

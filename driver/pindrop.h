@@ -8,8 +8,10 @@
  *        ends. Held by its contexts, through mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
  * user   one per uid that has contexts or buffers. Held by both.
- * buf    memory that jobs name: driver memory, or a pin. Held by its handle,
+ * buf    memory that jobs name: driver memory, a pin or an import. Held by its handle,
  *        every VMA, every job and every dma-buf that was made of it.
+ * imp    what makes a buf of somebody else's dma-buf, and holds that. Part of
+ *        its buf.
  * pin    what makes a buf of the owner's own memory: pages that stay where
  *        they are, charged to the mm. Part of its buf, which may be that of
  *        a single job.
@@ -26,7 +28,9 @@
  * Lock order, outermost first:
  *   the parent's device lock > dev::chain;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
- *   > ctx::lock (irq) > wait queues; dev::bufs_lock, dev::lease_lock, the list
+ *   > ctx::lock (irq) > wait queues; dev::chain and all before owner::lock >
+ *   dma_resv, of a dma-buf, under which nothing of ours is taken but a leaf;
+ *   dev::bufs_lock, dev::lease_lock, the list
  *   of what is in quarantine and the handle table's own lock are leaves.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
  * anything that may fault. The gate (dev::gate) is SRCU because it is entered
@@ -61,6 +65,7 @@
 struct dma_buf;
 struct dma_resv;
 struct pindrop_exported;
+struct pindrop_imported;
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
 #define PINDROP_BROKEN(name) __is_defined(PINDROP_BREAK_##name)
@@ -524,13 +529,15 @@ struct pindrop_mark {
  * @bytes: its size
  * @npages: the same in pages
  * @pages: each with a reference of ours; of a COHERENT one only their addresses.
- *	Of a pin NULL: see @sgt
+ *	Of a pin and an import NULL: see @sgt
  * @pin: of a pin, else NULL; see pin.c
  * @of: the pin that a job's own mapping shows a part of, referenced, or NULL
  * @of_offset: first byte of that part
  * @first: bytes into the page where it begins
  * @dir: what the device may do with it
  * @attrs: how it is mapped
+ * @import: of an import, else NULL; see import.c
+ * @revoked: the exporter wants an import back: nothing is issued with it
  * @exported: since the first EXPORT, else NULL; see export.c
  * @exports: dma-bufs of it, for tracing
  * @resv: whose fences others wait for, and theirs: that of its dma-bufs; NULL
@@ -568,6 +575,8 @@ struct pindrop_buf {
 	struct pindrop_pinned *pin;
 	struct pindrop_buf *of;
 	u64 of_offset;
+	struct pindrop_imported *import;
+	bool revoked;
 	struct pindrop_exported *exported;
 	atomic_t exports;
 	struct dma_resv *resv;
@@ -733,6 +742,7 @@ void pindrop_buf_abort(struct pindrop_buf *buf);
 int pindrop_buf_map(struct pindrop_buf *buf,
 		    int (*map)(struct pindrop_buf *buf));
 int pindrop_buf_map_sgt(struct pindrop_buf *buf);
+void pindrop_buf_set_list(struct pindrop_buf *buf, const struct sg_table *sgt);
 struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 				      u32 flags);
 struct pindrop_buf *pindrop_buf_get_handle(struct pindrop_ctx *ctx, u32 handle);
@@ -770,6 +780,18 @@ void pindrop_pin_written(struct pindrop_buf *buf, u64 offset, u64 length);
 struct dma_buf *pindrop_export(struct pindrop_buf *buf);
 void pindrop_export_free(struct pindrop_buf *buf);
 void pindrop_export_zap(struct pindrop_dev *dev);
+
+/* import.c: somebody else's dma-buf */
+struct pindrop_buf *pindrop_import(struct pindrop_ctx *ctx, int fd);
+struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf);
+int pindrop_import_use(const struct pindrop_buf *buf, bool write);
+int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
+			enum dma_data_direction dir);
+void pindrop_import_unmap(struct pindrop_buf *buf);
+void pindrop_import_leak(struct pindrop_buf *buf);
+void pindrop_import_drop(struct pindrop_buf *buf);
+void pindrop_import_give_back(struct pindrop_buf *buf,
+			      void (*destroy)(struct pindrop_buf *buf));
 
 /* mmap.c: what user space maps */
 int pindrop_mmap(struct file *file, struct vm_area_struct *vma);
@@ -833,6 +855,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
 void pindrop_chan_prove(struct pindrop_chan *chan);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
@@ -848,6 +871,7 @@ unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);
 int pindrop_chain_reset(struct pindrop_dev *dev);
+bool pindrop_chain_is_cut(struct pindrop_dev *dev);
 bool pindrop_chain_wedged(struct pindrop_dev *dev);
 
 /* reaper.c: what becomes of jobs that are over */
