@@ -788,7 +788,6 @@ int pindrop_import_use(const struct pindrop_buf *buf, bool write);
 int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
 			enum dma_data_direction dir);
 void pindrop_import_unmap(struct pindrop_buf *buf);
-void pindrop_import_leak(struct pindrop_buf *buf);
 void pindrop_import_drop(struct pindrop_buf *buf);
 void pindrop_import_give_back(struct pindrop_buf *buf,
 			      void (*destroy)(struct pindrop_buf *buf));

@@ -163,6 +163,32 @@ TEST_F(export, is_mapped_as_the_file_is)
 	munmap(map, len);
 }
 
+/* Another driver has it mapped, and keeps it when all else is closed. */
+TEST_F(export, is_borrowed_by_another_driver)
+{
+	unsigned char want[256];
+	struct share_peer peer;
+	long long len = self->buf.len;
+
+	memcpy(want, self->buf.map, sizeof(want));
+	MUST(share_borrow(&peer, self->dmabuf));
+	EXPECT_EQ(-1, share_wrong(&peer, sizeof(want), want));
+	/* It is the same memory, not a copy. */
+	pd_fill(self->buf.map, self->buf.len, 5);
+	memcpy(want, self->buf.map, sizeof(want));
+	EXPECT_EQ(-1, share_wrong(&peer, sizeof(want), want));
+	pd_unmap(&self->buf);
+	close(self->dmabuf);
+	close(self->fd);
+	self->dmabuf = -1;
+	self->fd = -1;
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_CONTEXTS, 0, SLACK_MS));
+	EXPECT_EQ(len, pd_count(&self->env, PD_BYTES));
+	EXPECT_EQ(-1, share_wrong(&peer, sizeof(want), want));
+	share_peer_end(&peer);
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BUFFERS, 0, SLACK_MS));
+}
+
 /* What the device writes is what the dma-buf shows. */
 TEST_F(export, shows_what_the_device_writes)
 {
@@ -433,6 +459,8 @@ TEST_F(unplug, leaves_the_memory)
 	const size_t len = self->buf.len;
 	struct pindrop_job_desc job;
 	unsigned char *map;
+	unsigned char want[64];
+	struct share_peer peer;
 	struct pd_buf in;
 	const char *node;
 	int err, none;
@@ -440,6 +468,8 @@ TEST_F(unplug, leaves_the_memory)
 	map = share_map(self->dmabuf, len, &err);
 	MUST(err);
 	EXPECT_EQ(-1, pd_wrong(map, len, 1));
+	memcpy(want, map, sizeof(want));
+	MUST(share_borrow(&peer, self->dmabuf));
 	MUST(pd_write_in(self->driver, "unbind", self->env.info.out_device));
 	self->bound = false;
 	EXPECT_EQ(SIGBUS, reading(map));
@@ -449,6 +479,8 @@ TEST_F(unplug, leaves_the_memory)
 	MUST(share_cpu(self->dmabuf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW));
 	MUST(share_cpu(self->dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW));
 	EXPECT_EQ(len, lseek(self->dmabuf, 0, SEEK_END));
+	EXPECT_EQ(-1, share_wrong(&peer, sizeof(want), want));
+	share_peer_end(&peer);
 	FAILS(ENODEV, pd_export(self->fd, self->buf.handle, &none));
 	pd_unmap(&self->buf);
 	close(self->fd);

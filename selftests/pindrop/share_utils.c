@@ -22,7 +22,9 @@ enum {
 	COUNT,
 	LOCK,
 	FILL,
-	CHECK
+	CHECK,
+	BORROW,
+	LOOK
 };
 
 static int call(int fd, unsigned int nr, unsigned long arg)
@@ -118,6 +120,26 @@ int share_fill(const struct share_peer *p)
 int share_check(const struct share_peer *p)
 {
 	return call(p->fd, CHECK, 0);
+}
+
+/* The other way round: the kernel has it mapped, for a device of its own, too. */
+int share_borrow(struct share_peer *p, int dmabuf)
+{
+	*p = SHARE_NO_PEER;
+	p->fd = open_peer();
+	return p->fd < 0 ? p->fd : call(p->fd, BORROW, dmabuf);
+}
+
+/* The first byte of what is borrowed that is not as it should be, or -1. */
+long share_wrong(const struct share_peer *p, size_t len,
+		 const unsigned char *want)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (call(p->fd, LOOK, i) != want[i])
+			return i;
+	return -1;
 }
 
 /* -ENOENT where the kernel has none. */

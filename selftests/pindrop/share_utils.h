@@ -46,6 +46,10 @@ int share_lock(const struct share_peer *p, long ms);
 int share_fill(const struct share_peer *p);
 int share_check(const struct share_peer *p);
 
+int share_borrow(struct share_peer *p, int dmabuf);
+long share_wrong(const struct share_peer *p, size_t len,
+		 const unsigned char *want);
+
 int share_udmabuf(int memfd, size_t len, int *dmabuf);
 int share_cpu(int dmabuf, unsigned long flags);
 unsigned char *share_map(int dmabuf, size_t len, int *error);
