@@ -372,10 +372,8 @@ static void buf_free_kept(struct pindrop_buf *buf)
 	if (buf->import)
 		pindrop_import_unmap(buf);
 	else if (!parent->driver)
-		dev_warn(
-			parent,
-			"%llu bytes of coherent or bounce memory are lost: the device went as it hung\n",
-			buf->bytes);
+		dev_warn(parent, "%llu bytes of coherent or bounce memory are lost: the device went as it hung\n",
+			 buf->bytes);
 	else if (buf->cpu)
 		dma_free_coherent(parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));

@@ -28,13 +28,12 @@
  */
 struct pindrop_exported {
 	struct dma_resv resv;
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct list_head maps;
 };
 
 /* A dma-buf of ours; it holds the buffer. The inode is what user space maps. */
-struct export
-{
+struct export_file {
 	struct pindrop_share share;
 	struct pindrop_buf *buf;
 };
@@ -48,9 +47,9 @@ struct export_map {
 
 static struct pindrop_buf *export_buf(struct dma_buf *dmabuf)
 {
-	struct export *export = dmabuf->priv;
+	struct export_file *given = dmabuf->priv;
 
-	return export->buf;
+	return given->buf;
 }
 
 /* The importer's own limits; our device has no part in it. */
@@ -170,26 +169,26 @@ static void export_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	vunmap(map->vaddr);
 }
 
-static void export_free(struct export *export)
+static void export_free(struct export_file *given)
 {
-	struct pindrop_buf *buf = export->buf;
+	struct pindrop_buf *buf = given->buf;
 
 	trace_pindrop_unexport(buf, atomic_dec_return(&buf->exports));
 	pindrop_buf_put(buf);
-	kfree(export);
+	kfree(given);
 }
 
 /* The last file, mapping and attachment are gone. Any process, or a work. */
 static void export_release(struct dma_buf *dmabuf)
 {
-	struct export *export = dmabuf->priv;
-	struct pindrop_dev *dev = export->buf->dev;
+	struct export_file *given = dmabuf->priv;
+	struct pindrop_dev *dev = given->buf->dev;
 
 	mutex_lock(&dev->lock);
-	list_del(&export->share.node);
+	list_del(&given->share.node);
 	mutex_unlock(&dev->lock);
-	iput(export->share.inode);
-	export_free(export);
+	iput(given->share.inode);
+	export_free(given);
 }
 
 static const struct dma_buf_ops export_ops = {
@@ -241,16 +240,16 @@ void pindrop_export_free(struct pindrop_buf *buf)
 }
 
 /* Removal sets the flag before it takes the lock: it sees us, or we it. */
-static int export_add(struct export *export, struct dma_buf *dmabuf)
+static int export_add(struct export_file *given, struct dma_buf *dmabuf)
 {
-	struct pindrop_dev *dev = export->buf->dev;
+	struct pindrop_dev *dev = given->buf->dev;
 	int err = 0;
 
 	/* Not the file's, which ends before the dma-buf does. */
-	export->share.inode = file_inode(dmabuf->file);
-	ihold(export->share.inode);
+	given->share.inode = file_inode(dmabuf->file);
+	ihold(given->share.inode);
 	mutex_lock(&dev->lock);
-	list_add_tail(&export->share.node, &dev->shares);
+	list_add_tail(&given->share.node, &dev->shares);
 	if (READ_ONCE(dev->gone))
 		err = -ENODEV;
 	mutex_unlock(&dev->lock);
@@ -261,26 +260,26 @@ static struct dma_buf *export_create(struct pindrop_buf *buf)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct dma_buf *dmabuf;
-	struct export *export;
+	struct export_file *given;
 	int err;
 
-	export = kzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
-	if (!export)
+	given = kzalloc(sizeof(*given), GFP_KERNEL_ACCOUNT);
+	if (!given)
 		return ERR_PTR(-ENOMEM);
-	export->buf = buf;
+	given->buf = buf;
 	kref_get(&buf->ref); /* the dma-buf's; export_free() */
 	trace_pindrop_export(buf, atomic_inc_return(&buf->exports));
 	info.ops = &export_ops;
 	info.size = buf->bytes;
 	info.flags = O_RDWR | O_CLOEXEC;
 	info.resv = buf->resv;
-	info.priv = export;
+	info.priv = given;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
-		export_free(export);
+		export_free(given);
 		return dmabuf;
 	}
-	err = export_add(export, dmabuf);
+	err = export_add(given, dmabuf);
 	if (err) {
 		dma_buf_put(dmabuf);
 		return ERR_PTR(err);

@@ -395,7 +395,7 @@ static const char *find_node(const struct pd_env *env)
 
 			memset(&other, 0, sizeof(other));
 			snprintf(path, sizeof(path), "/dev/pindrop%d", minor);
-			strcpy(other.path, path);
+			memcpy(other.path, path, sizeof(path));
 			if (!access(path, F_OK) && !pd_env_init(&other) &&
 			    !strcmp(other.info.out_device,
 				    env->info.out_device))

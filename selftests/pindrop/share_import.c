@@ -433,8 +433,8 @@ TEST_F(import, given_back_while_the_lock_is_taken)
 	/* They are not forgotten: not gone yet, but then. */
 	EXPECT_EQ(3, share_count(&self->peer, PEER_MAPPED));
 	EXPECT_EQ(0, pd_join(pid));
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 0, SOON_MS));
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					SOON_MS));
 }
 
 FIXTURE(owner)
@@ -530,8 +530,8 @@ TEST_F(owner, dies_while_the_lock_is_taken)
 	EXPECT_GT(DEATH_BOUND_MS, pd_ms_since(self->w.since_ns));
 	EXPECT_EQ(1, share_count(&self->peer, PEER_MAPPED));
 	EXPECT_EQ(0, pd_join(locker));
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 0, SOON_MS));
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					SOON_MS));
 	EXPECT_TRUE(pd_count_becomes(&self->w.env, PD_BUFFERS, 0, SOON_MS));
 }
 
@@ -608,8 +608,8 @@ FIXTURE_TEARDOWN(hung)
 	pd_unmap(&self->src);
 	if (self->fd >= 0)
 		close(self->fd);
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 0, SLACK_MS));
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					SLACK_MS));
 	share_peer_end(&self->peer);
 	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BUFFERS, 0, SLACK_MS));
 	SIM_TEARDOWN(&self->env);
