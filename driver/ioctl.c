@@ -18,7 +18,7 @@ union pindrop_args {
 	struct pindrop_pin pin;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
-	struct pindrop_submit submit;
+	struct pindrop_submit_call submit;
 	struct pindrop_wait wait;
 	struct pindrop_ring_setup ring_setup;
 	struct pindrop_ring_enter ring_enter;
@@ -41,7 +41,7 @@ struct pindrop_verb_ops {
 	bool out_on_error;
 	int (*run)(struct pindrop_ctx *ctx, union pindrop_args *args);
 	void (*undo)(struct pindrop_ctx *ctx, union pindrop_args *args);
-	void (*commit)(struct pindrop_ctx *ctx);
+	void (*commit)(struct pindrop_ctx *ctx, union pindrop_args *args);
 };
 
 static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR]; /* below */
@@ -217,6 +217,17 @@ static int verb_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
 	return pindrop_submit(ctx, &args->submit);
 }
 
+/* The jobs are queued, and stay so. */
+static void undo_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_fence_undo(&args->submit);
+}
+
+static void commit_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_fence_install(&args->submit);
+}
+
 static int verb_wait(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	return pindrop_wait(ctx, &args->wait);
@@ -230,6 +241,11 @@ static int verb_ring_setup(struct pindrop_ctx *ctx, union pindrop_args *args)
 static void undo_ring_setup(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	pindrop_ring_undo(ctx);
+}
+
+static void commit_ring_setup(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_ring_commit(ctx);
 }
 
 static int verb_ring_enter(struct pindrop_ctx *ctx, union pindrop_args *args)
@@ -272,6 +288,8 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out = true,
 		.out_on_error = true,
 		.run = verb_submit,
+		.undo = undo_submit,
+		.commit = commit_submit,
 	},
 	[PINDROP_VERB_WAIT] = {
 		VERB(pindrop_wait, out_failed),
@@ -284,7 +302,7 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out = true,
 		.run = verb_ring_setup,
 		.undo = undo_ring_setup,
-		.commit = pindrop_ring_commit,
+		.commit = commit_ring_setup,
 	},
 	[PINDROP_VERB_RING_ENTER] = {
 		VERB(pindrop_ring_enter, timeout_ns),
@@ -333,7 +351,7 @@ long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return err;
 	if (!copy_to_user(user, &args, min(size, verb->size))) {
 		if (!err && verb->commit)
-			verb->commit(ctx);
+			verb->commit(ctx, &args);
 		return err;
 	}
 	if (!err && verb->undo)
