@@ -194,7 +194,10 @@ struct pindrop_chan {
  * @cut: the device is cut off: what it finishes now, it did not copy
  * @devmem_lost: a reset took what was in the device's memory
  * @try_again: the last reset was not to be had, and may be next time
- * @told: user space was told that it hangs
+ * @told: user space was told that it hangs, or will be
+ * @news_wedged: how often it has yet to be told
+ * @news_running: ... that it works again
+ * @tell: does it
  * @lock: guards @ctxs
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @lease_lock: guards the next two
@@ -247,6 +250,9 @@ struct pindrop_dev {
 	bool devmem_lost;
 	bool try_again;
 	bool told;
+	atomic_t news_wedged;
+	atomic_t news_running;
+	struct work_struct tell;
 	struct mutex lock;
 	struct list_head ctxs;
 	spinlock_t lease_lock;
@@ -888,6 +894,7 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan);
 /* chain.c: the kill chain from K2 on */
 void pindrop_chain_work(struct work_struct *work);
 void pindrop_pause_work(struct work_struct *work);
+void pindrop_tell_work(struct work_struct *work);
 unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);
