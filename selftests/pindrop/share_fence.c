@@ -668,6 +668,38 @@ TEST_F(fence, that_is_none_is_refused)
 	munmap((void *)w, PINDROP_WINDOW_SIZE);
 }
 
+/* So many wait that one more may not: it has no fence either. */
+TEST_F(fence, of_one_too_many_is_none)
+{
+	const unsigned int batch = self->env.info.out_max_jobs;
+	unsigned int left = self->env.info.out_max_queued;
+	struct pindrop_job_desc *nops;
+	struct pindrop_submit s;
+	__u64 last;
+	int slow, fds;
+
+	nops = calloc(batch, sizeof(*nops));
+	ASSERT_NE(NULL, nops);
+	slow = LONG(a, NONE, &last);
+	ASSERT_LE(0, slow);
+	for (; left >= batch; left -= batch)
+		MUST(submit(self->b.fd, nops, batch, slow, NULL));
+	s = good(nops, slow);
+	s.count = left + 1;
+	fds = open_fds();
+	FAILS(EDQUOT, pd_ioctl(self->b.fd, PINDROP_VERB_SUBMIT, &s));
+	EXPECT_EQ(fds, open_fds());
+	EXPECT_EQ(0, s.out_fence);
+	EXPECT_EQ(0, status(slow));
+	EXPECT_TRUE(module_refs_become(self->held + 1));
+	last = self->env.info.out_max_queued - left;
+	FAILS(ETIME, pd_wait(self->b.fd, 1, 0, NULL));
+	EXPECT_TRUE(signalled(slow, LONG_MS));
+	EXPECT_EQ(0, pd_result(self->b.fd, last));
+	close(slow);
+	free(nops);
+}
+
 /* The job is done all the same; who is not told has no descriptor either. */
 TEST_F(fence, that_nobody_hears_of_is_none)
 {
@@ -889,6 +921,42 @@ TEST_F(lost, jobs_fences_are_signalled)
 	EXPECT_NE(0, pd_count(&self->env, PD_QUARANTINED));
 	close(fence);
 	close(waits);
+}
+
+/* What hangs takes nothing more, and that is not to be waited for. */
+TEST_F(lost, channels_jobs_do_not_wait)
+{
+	const size_t piece = self->env.info.out_max_piece;
+	struct pindrop_job_desc slow = pd_copy(&self->b.src, 0, &self->b.dst, 0,
+					       piece);
+	struct pindrop_job_desc slows[64];
+	int other, hangs, waits;
+	unsigned int i;
+	__u64 last;
+
+	ASSERT_LE(2, self->env.info.out_channels);
+	for (i = 0; i < ARRAY_LEN(slows); i++)
+		slows[i] = slow;
+	MUST(sim_incurable(&self->env));
+	MUST(sim_set(&self->env, 1, "delay_us",
+		     self->env.info.out_piece_ms * 1000 / 3));
+	MUST(sim_set(&self->env, 0, "hang", 2));
+	other = submit_on(self->b.fd, 1, slows, ARRAY_LEN(slows), NONE, &last);
+	ASSERT_LE(0, other);
+	waits = NOP(b, other, &last);
+	ASSERT_LE(0, waits);
+	hangs = copy(&self->a, 1, piece, NONE, &last);
+	ASSERT_LE(0, hangs);
+	EXPECT_TRUE(
+		signalled(waits, 3 * self->env.info.out_piece_ms + SOON_MS));
+	EXPECT_EQ(-EIO, status(waits));
+	EXPECT_EQ(-EIO, status(hangs));
+	EXPECT_EQ(0, status(other));
+	user_close(&self->b);
+	EXPECT_EQ(-ECANCELED, status(other));
+	close(other);
+	close(waits);
+	close(hangs);
 }
 
 TEST_HARNESS_MAIN
