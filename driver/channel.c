@@ -218,6 +218,8 @@ static bool queue_waits_for_fence(struct pindrop_queue *queue)
 		return true;
 	job->state = PINDROP_JOB_QUEUED;
 	job->error = job->batch->error;
+	if (!list_empty(&job->batch->deps))
+		trace_pindrop_job_ready(job, job->error);
 	return false;
 }
 
