@@ -31,12 +31,12 @@
 /**
  * struct pindrop_fence - one that we signal
  * @base: first, and what others hold
- * @lock: its
+ * @lock: @base's
  * @timeline: the node's name
  */
 struct pindrop_fence {
 	struct dma_fence base;
-	spinlock_t lock;
+	spinlock_t lock; /* @base's */
 	char timeline[16];
 };
 

@@ -173,9 +173,9 @@ static int nop(const struct user *u, int in, __u64 *last)
 	return submit(u->fd, &job, 1, in, last);
 }
 
-#define LONG(u, in, last) copy(&self->u, PIECES, self->piece, in, last)
-#define SHORT(u, in, last) copy(&self->u, 1, self->piece, in, last)
-#define NOP(u, in, last) nop(&self->u, in, last)
+#define LONG(u, in, last) copy(u, PIECES, self->piece, in, last)
+#define SHORT(u, in, last) copy(u, 1, self->piece, in, last)
+#define NOP(u, in, last) nop(u, in, last)
 
 /* 0: not signalled, 1: signalled, or the error that it was signalled with. */
 static int status(int fence)
@@ -238,7 +238,7 @@ TEST_F(fence, comes_after_the_result_and_the_data)
 	int fence;
 
 	ASSERT_NE(NULL, w);
-	fence = LONG(a, NONE, &last);
+	fence = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, fence);
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence, F_GETFD));
 	EXPECT_EQ(0, status(fence));
@@ -274,7 +274,7 @@ TEST_F(fence, is_of_all_jobs_of_its_submit)
 	ASSERT_NE(NULL, w);
 	fence = submit(self->a.fd, jobs, ARRAY_LEN(jobs), NONE, &last);
 	ASSERT_LE(0, fence);
-	after = LONG(a, NONE, &end);
+	after = LONG(&self->a, NONE, &end);
 	ASSERT_LE(0, after);
 	for (; w->ticket < last - 1; pd_sleep_ms(1))
 		EXPECT_EQ(0, status(fence));
@@ -295,11 +295,11 @@ TEST_F(fence, is_waited_for)
 	int slow, waits, free;
 	__u64 last;
 
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
-	waits = NOP(b, slow, &last);
+	waits = NOP(&self->b, slow, &last);
 	ASSERT_LE(0, waits);
-	free = NOP(c, NONE, &last);
+	free = NOP(&self->c, NONE, &last);
 	ASSERT_LE(0, free);
 	EXPECT_TRUE(signalled(free, SOON_MS));
 	EXPECT_EQ(1, status(free));
@@ -325,9 +325,9 @@ TEST_F(fence, is_waited_for_by_the_device)
 	int slow, waits;
 	__u64 last;
 
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
-	waits = LONG(b, slow, &last);
+	waits = LONG(&self->b, slow, &last);
 	ASSERT_LE(0, waits);
 	while (!status(slow)) {
 		long written = pd_nonzero(self->b.dst.map, self->b.dst.len);
@@ -349,11 +349,11 @@ TEST_F(fence, keeps_the_order_of_who_waits)
 	int slow, waits, behind;
 	__u64 last, end;
 
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
 	waits = submit(self->b.fd, jobs, 2, slow, &last);
 	ASSERT_LE(0, waits);
-	behind = NOP(b, NONE, &end);
+	behind = NOP(&self->b, NONE, &end);
 	ASSERT_LE(0, behind);
 	EXPECT_EQ(last + 1, end);
 	pd_sleep_ms(10);
@@ -377,9 +377,9 @@ TEST_F(fence, of_its_own_context_is_waited_for)
 	int first, second, other;
 	__u64 last;
 
-	first = SHORT(a, NONE, &last);
+	first = SHORT(&self->a, NONE, &last);
 	ASSERT_LE(0, first);
-	second = SHORT(a, first, &last);
+	second = SHORT(&self->a, first, &last);
 	ASSERT_LE(0, second);
 	other = submit_on(self->a.fd, channels - 1, &job, 1, second, &last);
 	ASSERT_LE(0, other);
@@ -401,10 +401,10 @@ TEST_F(fence, that_has_come_is_not_waited_for)
 	int first, second;
 	__u64 last;
 
-	first = NOP(a, NONE, &last);
+	first = NOP(&self->a, NONE, &last);
 	ASSERT_LE(0, first);
 	EXPECT_TRUE(signalled(first, SOON_MS));
-	second = NOP(b, first, &last);
+	second = NOP(&self->b, first, &last);
 	ASSERT_LE(0, second);
 	EXPECT_TRUE(signalled(second, SOON_MS));
 	EXPECT_EQ(1, status(second));
@@ -424,14 +424,14 @@ TEST_F(fence, is_not_lost_when_merged)
 	__u64 last;
 
 	job = pd_copy(&self->a.src, 0, &self->a.dst, 0, self->piece);
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
 	quick = submit_on(self->a.fd, channels - 1, &job, 1, NONE, &last);
 	ASSERT_LE(0, quick);
 	both = merge(slow, quick);
 	ASSERT_LE(0, both);
 	EXPECT_EQ(2, fences_in(both));
-	waits = NOP(b, both, &last);
+	waits = NOP(&self->b, both, &last);
 	ASSERT_LE(0, waits);
 	EXPECT_EQ(0, status(waits));
 	EXPECT_TRUE(signalled(waits, LONG_MS));
@@ -456,7 +456,7 @@ TEST_F(fence, that_failed_fails_who_waits)
 	int slow, waits, late;
 	__u64 last;
 
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
 	waits = submit(self->b.fd, jobs, 2, slow, &last);
 	ASSERT_LE(0, waits);
@@ -496,7 +496,7 @@ TEST_F(fence, is_given_up_by_close)
 
 	for (i = 0; i < ARRAY_LEN(jobs); i++)
 		jobs[i] = pd_nop(i);
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
 	waits = submit(self->b.fd, jobs, ARRAY_LEN(jobs), slow, &last);
 	ASSERT_LE(0, waits);
@@ -524,9 +524,9 @@ TEST_F(fence, comes_while_it_is_given_up)
 
 	for (round = 0; round < rounds; round++) {
 		begin = pd_now_ns();
-		fence = SHORT(a, NONE, &last);
+		fence = SHORT(&self->a, NONE, &last);
 		ASSERT_LE(0, fence);
-		waits = SHORT(b, fence, &last);
+		waits = SHORT(&self->b, fence, &last);
 		ASSERT_LE(0, waits);
 		if (!round) {
 			EXPECT_TRUE(signalled(fence, LONG_MS));
@@ -554,7 +554,7 @@ TEST_F(fence, is_seen_by_other_processes)
 	__u64 last;
 	pid_t pid;
 
-	fence = LONG(a, NONE, &last);
+	fence = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, fence);
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -577,7 +577,7 @@ TEST_F(fence, outlives_its_context)
 	__u64 last, end;
 	int fence, waits;
 
-	fence = NOP(a, NONE, &last);
+	fence = NOP(&self->a, NONE, &last);
 	ASSERT_LE(0, fence);
 	EXPECT_TRUE(signalled(fence, SOON_MS));
 	user_close(&self->a);
@@ -587,7 +587,7 @@ TEST_F(fence, outlives_its_context)
 	/* Before 7.3 it still knows whose it was. */
 	EXPECT_EQ('p', one.driver_name[0]);
 	EXPECT_TRUE(signalled(fence, 0));
-	waits = NOP(b, fence, &end);
+	waits = NOP(&self->b, fence, &end);
 	ASSERT_LE(0, waits);
 	EXPECT_TRUE(signalled(waits, SOON_MS));
 	user_close(&self->b);
@@ -617,7 +617,6 @@ static struct pindrop_submit good(const struct pindrop_job_desc *job, int fence)
 		struct pindrop_submit s = good(&job, fence);                 \
 		struct pindrop_job_desc bad = { .op = 2 };                   \
 		int before = open_fds();                                     \
-                                                                             \
 		(void)bad;                                                   \
 		change;                                                      \
 		FAILS(error, pd_ioctl(self->b.fd, PINDROP_VERB_SUBMIT, &s)); \
@@ -635,7 +634,7 @@ TEST_F(fence, that_is_none_is_refused)
 	__u64 last;
 
 	ASSERT_NE(NULL, w);
-	fence = NOP(a, NONE, &last);
+	fence = NOP(&self->a, NONE, &last);
 	ASSERT_LE(0, fence);
 	event = eventfd(0, 0);
 	ASSERT_LE(0, event);
@@ -680,7 +679,7 @@ TEST_F(fence, of_one_too_many_is_none)
 
 	nops = calloc(batch, sizeof(*nops));
 	ASSERT_NE(NULL, nops);
-	slow = LONG(a, NONE, &last);
+	slow = LONG(&self->a, NONE, &last);
 	ASSERT_LE(0, slow);
 	for (; left >= batch; left -= batch)
 		MUST(submit(self->b.fd, nops, batch, slow, NULL));
@@ -874,7 +873,9 @@ TEST_F_TIMEOUT(dead, devices_fences_are_signalled, 60)
 	MUST(pd_env_init(&w->env));
 }
 
-/* The device hangs. */
+/* The device hangs. It is known after that long. */
+#define HANG_MS (3 * self->env.info.out_piece_ms + SOON_MS)
+
 FIXTURE(lost)
 {
 	struct pd_env env;
@@ -911,13 +912,11 @@ TEST_F(lost, jobs_fences_are_signalled)
 	ASSERT_LE(0, fence);
 	waits = nop(&self->b, fence, &last);
 	ASSERT_LE(0, waits);
-	EXPECT_TRUE(
-		signalled(fence, 3 * self->env.info.out_piece_ms + SOON_MS));
+	EXPECT_TRUE(signalled(fence, HANG_MS));
 	EXPECT_EQ(-EIO, status(fence));
 	EXPECT_TRUE(signalled(waits, SOON_MS));
 	EXPECT_EQ(-EIO, status(waits));
-	EXPECT_GT(3 * self->env.info.out_piece_ms + 2 * SOON_MS,
-		  pd_ms_since(begin));
+	EXPECT_GT(HANG_MS + SOON_MS, pd_ms_since(begin));
 	EXPECT_NE(0, pd_count(&self->env, PD_QUARANTINED));
 	close(fence);
 	close(waits);
@@ -943,12 +942,11 @@ TEST_F(lost, channels_jobs_do_not_wait)
 	MUST(sim_set(&self->env, 0, "hang", 2));
 	other = submit_on(self->b.fd, 1, slows, ARRAY_LEN(slows), NONE, &last);
 	ASSERT_LE(0, other);
-	waits = NOP(b, other, &last);
+	waits = NOP(&self->b, other, &last);
 	ASSERT_LE(0, waits);
 	hangs = copy(&self->a, 1, piece, NONE, &last);
 	ASSERT_LE(0, hangs);
-	EXPECT_TRUE(
-		signalled(waits, 3 * self->env.info.out_piece_ms + SOON_MS));
+	EXPECT_TRUE(signalled(waits, HANG_MS));
 	EXPECT_EQ(-EIO, status(waits));
 	EXPECT_EQ(-EIO, status(hangs));
 	EXPECT_EQ(0, status(other));
