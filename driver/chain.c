@@ -24,6 +24,7 @@
 #include "pindrop.h"
 
 #include <linux/delay.h>
+#include <linux/dma-fence.h>
 #include <linux/jiffies.h>
 #include <linux/kobject.h>
 
@@ -277,17 +278,42 @@ static void chain_set_resetting(struct pindrop_dev *dev, bool resetting)
 	}
 }
 
-static void chain_uevent(struct pindrop_dev *dev, char *state)
+static void chain_uevents(struct pindrop_dev *dev, char *state, int count)
 {
 	char *envp[] = { state, NULL };
 
-	kobject_uevent_env(&dev->dev.kobj, KOBJ_CHANGE, envp);
+	for (; count; count--)
+		kobject_uevent_env(&dev->dev.kobj, KOBJ_CHANGE, envp);
+}
+
+/**
+ * pindrop_tell_work() - let user space know that a device hangs, or works again
+ * @work: pindrop_dev::tell
+ *
+ * Not where it is found out: an event takes memory, and memory may have to wait
+ * for fences that the chain is about to signal.
+ *
+ * Context: pindrop_forget_wq.
+ */
+void pindrop_tell_work(struct work_struct *work)
+{
+	struct pindrop_dev *dev = container_of(work, struct pindrop_dev, tell);
+	int wedged = atomic_xchg(&dev->news_wedged, 0);
+	int running = atomic_xchg(&dev->news_running, 0);
+
+	/* What is so comes last. */
+	if (READ_ONCE(dev->told))
+		chain_uevents(dev, "PINDROP_STATE=running", running);
+	chain_uevents(dev, "PINDROP_STATE=wedged", wedged);
+	if (!READ_ONCE(dev->told))
+		chain_uevents(dev, "PINDROP_STATE=running", running);
 }
 
 static void chain_tell_wedged(struct pindrop_dev *dev)
 {
-	dev->told = true;
-	chain_uevent(dev, "PINDROP_STATE=wedged");
+	WRITE_ONCE(dev->told, true);
+	atomic_inc(&dev->news_wedged);
+	queue_work(pindrop_forget_wq, &dev->tell);
 }
 
 static void chain_tell_running(struct pindrop_dev *dev)
@@ -299,9 +325,10 @@ static void chain_tell_running(struct pindrop_dev *dev)
 	for_each_chan(chan, dev)
 		if (chan->state == PINDROP_CHAN_WEDGED)
 			return;
-	dev->told = false;
+	WRITE_ONCE(dev->told, false);
 	dev_notice(&dev->dev, "was read idle, works again\n");
-	chain_uevent(dev, "PINDROP_STATE=running");
+	atomic_inc(&dev->news_running);
+	queue_work(pindrop_forget_wq, &dev->tell);
 }
 
 /* Nothing of the device is under way: as good as new. */
@@ -430,6 +457,8 @@ static bool chain_wedge(struct pindrop_chan *chan)
 						chain_count_locked(chan));
 		chan->state = PINDROP_CHAN_WEDGED;
 		pindrop_chan_fail_locked(chan);
+		if (dev->cut && dev->ops->cut)
+			pindrop_chan_cut_locked(chan);
 		/* Soon: proof may be on its way. Then every minute. */
 		if (!READ_ONCE(dev->gone))
 			queue_delayed_work(dev->wq, &chan->chain,
@@ -559,8 +588,8 @@ static void chain_run(struct pindrop_chan *chan)
  * Runs twice in a piece's time while there is one, and at once when a context
  * was killed.
  *
- * Context: dev::wq, which is ordered; allocates nothing but the uevent. Takes
- * dev::chain; whoever takes the device away waits for that, so that the
+ * Context: dev::wq, which is ordered; allocates nothing: fences of jobs that
+ * hang wait for this. Takes dev::chain; whoever takes the device away waits for that, so that the
  * engine is there although the gate is not held.
  */
 void pindrop_chain_work(struct work_struct *work)
@@ -568,11 +597,13 @@ void pindrop_chain_work(struct work_struct *work)
 	struct pindrop_chan *chan = container_of(to_delayed_work(work),
 						 struct pindrop_chan, chain);
 	struct pindrop_dev *dev = chan->dev;
+	bool signalling = dma_fence_begin_signalling();
 
 	chain_lock(dev);
 	if (!READ_ONCE(dev->gone) && !dev->paused)
 		chain_run(chan);
 	chain_unlock(dev);
+	dma_fence_end_signalling(signalling);
 }
 
 /**
@@ -713,10 +744,12 @@ void pindrop_pause_work(struct work_struct *work)
 {
 	struct pindrop_dev *dev = container_of(to_delayed_work(work),
 					       struct pindrop_dev, pause_work);
+	bool signalling = dma_fence_begin_signalling();
 
 	chain_lock(dev);
 	chain_pause_is_late(dev);
 	chain_unlock(dev);
+	dma_fence_end_signalling(signalling);
 }
 
 static void chain_pause(struct pindrop_dev *dev)

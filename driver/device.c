@@ -200,6 +200,8 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 			pindrop_chan_fini(&dev->chans[i]);
 	/* Not armed once the device is gone. */
 	cancel_delayed_work_sync(&dev->pause_work);
+	/* While there is something to tell it of. */
+	flush_work(&dev->tell);
 	pindrop_zero_unmap(dev);
 	if (dev->wq)
 		destroy_workqueue(dev->wq);
@@ -322,13 +324,15 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->limits.place = dev->place;
 	dev->engine = engine;
 	dev->iommu = iommu_kind(dev->dma_dev);
-	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
+	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT |
+		    PINDROP_CAP_SUBMIT_FENCE;
 	if (PINDROP_HUGE)
 		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
 	if (dev_is_dma_coherent(dev->dma_dev))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->chain);
 	INIT_DELAYED_WORK(&dev->pause_work, pindrop_pause_work);
+	INIT_WORK(&dev->tell, pindrop_tell_work);
 	mutex_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->kept);
 	INIT_LIST_HEAD(&dev->ctxs);
@@ -452,6 +456,8 @@ static void __exit pindrop_exit_module(void)
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
 	mmu_notifier_synchronize();
 	rcu_barrier();
+	/* Who let a fence go may be on the last step out of fence_release(). */
+	synchronize_rcu_tasks();
 	iova_cache_put();
 	unregister_chrdev_region(pindrop_devt, PINDROP_MINORS);
 	class_unregister(&pindrop_class);

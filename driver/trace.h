@@ -285,6 +285,11 @@ DEFINE_EVENT(pindrop_job, pindrop_job_submit,
 	TP_PROTO(const struct pindrop_job *job, int result),
 	TP_ARGS(job, result));
 
+/* A job's turn has come, and its fences have; result is how they ended. */
+DEFINE_EVENT(pindrop_job, pindrop_job_ready,
+	     TP_PROTO(const struct pindrop_job *job, int result),
+	     TP_ARGS(job, result));
+
 /* A job is finished for its owner: result is 0 or -errno. */
 DEFINE_EVENT(pindrop_job, pindrop_job_done,
 	TP_PROTO(const struct pindrop_job *job, int result),

@@ -6,7 +6,8 @@
  * Two contexts share one channel, which takes one piece at a time. Each has a
  * buffer, held by its handle and by one mapping, and submits one job; job 0 has
  * two pieces, so that it can be half done. With RING a kernel thread makes job
- * 2 for context 0. Each proctype may run at any time; an atomic or d_step block
+ * 2 for context 0. With FENCE job 0 waits for a fence of somebody else, which may
+ * never come. Each proctype may run at any time; an atomic or d_step block
  * is what one lock covers, or what nobody can see the middle of.
  *
  * Time is not counted. What is bounded by time may end at any moment: a piece
@@ -45,6 +46,10 @@
  *   replay     piece_replays
  *   Chain      pindrop_chain_work pindrop_chain_kick chain_idle_locked
  *   Irq        pindrop_service
+ *   ask        pindrop_batch_begin deps_ask
+ *   Fence      dep_called dep_over
+ *   FenceIrq   batch_go_on pindrop_chan_go_on queue_waits_for_fence
+ *   batch_put  pindrop_batch_put batch_free
  *   Hw         edu_issue edu_abort edu_cut chain_abort_locked
  *   Remove     pindrop_unregister pindrop_chain_remove chain_poll
  *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove chain_stop
@@ -67,7 +72,9 @@
 mtype = { NOTHING,
 	NO_I1, NO_I2, NO_I2_RESET, NO_I2_PROBE, NO_I3, NO_I4, NO_I5, NO_P3, NO_BOUND, RESET_BLOCKS,
 	RING_PUTS_EARLY, REPLAYS_THE_DEAD, PAUSE_ISSUES, CLOSE_FORGETS, CUT_IS_DONE, LATE_GONE, PUMP_SHUT,
-	JOB_DONE, DRAINED_IN_TIME, LOST_FOR_EVER, PROVED_LATE, PROVED_BY_PROBE, PROVED_BY_RESET, REPLAYED, RING_OWNER_DEAD }
+	KEEPS_CALLBACK, NO_IRQ_SYNC,
+	JOB_DONE, DRAINED_IN_TIME, LOST_FOR_EVER, PROVED_LATE, PROVED_BY_PROBE, PROVED_BY_RESET, REPLAYED, RING_OWNER_DEAD,
+	WAITED, CANCELED_WAITING }
 
 #ifdef ONE_OWNER
 #define OWNER(c) 0
@@ -105,12 +112,21 @@ unsigned cur : 2 = NONE;		/* whose piece is on the hardware */
 unsigned gate : 2;			/* how many are inside */
 bit gone, paused, unmapped, dev_lock, device_lock, chain_runs, ring_entry, ring_stop;
 bit hw_run, hw_hangs, hw_buf, bus_master = 1, present = 1;
+#ifdef FENCE
+bit pending, callback, irq_queued, batch;	/* batch: it is there */
+#define HELD(j) (j == 0 && pending)
+#define IRQ_SYNC(j) (j != 0 || !irq_queued || !HAS(NO_IRQ_SYNC))
+#else
+#define HELD(j) false
+#define IRQ_SYNC(j) true
+#endif
 
 #define CTX(j) (j & 1)			/* a job's context, and its buffer */
 #define IDLE (present && !hw_run)	/* as read: a device that is gone reads busy */
 #define OVER (cur != NONE && IDLE)
 #define TOUCHES(b) (hw_run && hw_buf == b)
 #define WAITS(j) (job[j].state == QUEUED && job[j].left)
+#define READY(j) (WAITS(j) && !HELD(j))
 #define LIVE1(j) (job[j].state && job[j].state != RETIRED)
 #define LIVE(c) (LIVE1(c) || (c == 0 && LIVE1(2)))
 #define LOST1(j) (!LIVE1(j) || job[j].state == LOST)
@@ -118,7 +134,7 @@ bit hw_run, hw_hangs, hw_buf, bus_master = 1, present = 1;
 #define DONE(c) (job[c].state == FINISHED || (c == 0 && job[2].state == FINISHED))
 #define SETTLED(c) (ctx[c].state == DRAINED || ctx[c].state == LOST)
 #define MAY_ISSUE (chan_state == RUN && cur == NONE && (!gone || !HAS(PUMP_SHUT)) && (!paused || !HAS(PAUSE_ISSUES)))
-#define LEFT_OVER (MAY_ISSUE && (WAITS(0) || WAITS(1) || WAITS(2)))
+#define LEFT_OVER (MAY_ISSUE && (READY(0) || READY(1) || (READY(2) && !HELD(0))))
 
 inline ctx_put(c) {
 	assert(ctx[c].ref > 0);			/* a context is put too often */
@@ -152,6 +168,7 @@ inline finish(j) {
 }
 
 inline fail(j) {			/* what is on the hardware ends in service */
+	WHEN(HELD(j), REACHED(CANCELED_WAITING));
 	job[j].err = 1; job[j].left = 0;
 	WHEN(cur != j, finish(j))
 }
@@ -183,9 +200,9 @@ inline replay(j) {
 
 inline pump() {				/* whose turn it is does not matter here */
 	if
-	:: MAY_ISSUE && WAITS(0) -> issue(0)
-	:: MAY_ISSUE && WAITS(1) -> issue(1)
-	:: MAY_ISSUE && WAITS(2) -> issue(2)
+	:: MAY_ISSUE && READY(0) -> issue(0)
+	:: MAY_ISSUE && READY(1) -> issue(1)
+	:: MAY_ISSUE && READY(2) && !HELD(0) -> issue(2)
 	:: else
 	fi
 }
@@ -216,6 +233,43 @@ inline wedge() {			/* K8 */
 	WHEN(cur != NONE && job[cur].state == QUEUED, lose(cur))
 }
 
+/* --- what a job waits for --- */
+
+#ifdef FENCE
+inline ask(j) {				/* before it is queued */
+	WHEN(j == 0, batch = 1;
+		if
+		:: printf("job 0 waits for a fence\n"); pending = 1; callback = 1
+		:: true				/* which has come */
+		fi)
+}
+
+inline batch_put(j) {			/* takes the callback back: it has run, or never will */
+	WHEN(j == 0 && batch, batch = 0; pending = 0; WHEN(HAS(KEEPS_CALLBACK), callback = 0))
+}
+
+active proctype Fence() {		/* somebody else's, signalled under its own lock; or never */
+end:	do
+	:: d_step { callback ->
+		printf("the fence is signalled\n"); callback = 0;
+		assert(batch);			/* a fence calls back who is gone */
+		pending = 0; irq_queued = 1 }
+	od
+}
+
+active proctype FenceIrq() {
+end:	do
+	:: atomic { irq_queued ->
+		assert(batch && ctx[0].ref > 0);	/* an interrupt goes on with jobs that are gone */
+		WHEN(READY(0) && MAY_ISSUE, REACHED(WAITED));
+		pump(); irq_queued = 0 }
+	od
+}
+#else
+#define ask(j) skip
+#define batch_put(j) skip
+#endif
+
 /* --- a context --- */
 
 inline settle(c) {
@@ -237,6 +291,7 @@ inline retire(j) {
 	printf("job %d is retired\n", j);
 	job[j].state = RETIRED; job[j].err = 1; job[j].synced = 0;	/* err, synced: of no meaning now */
 	buf_put(CTX(j), HAS(NO_I1));
+	batch_put(j);
 	settle(CTX(j));
 	ctx_put(CTX(j))
 }
@@ -266,6 +321,7 @@ inline ctx_wait(c) {
 
 inline enqueue(c, j) {			/* inside the gate, which it leaves */
 	gate--;
+	ask(j);
 	if
 	:: (HAS(NO_I4) -> ctx[c].state == OPEN : seen) && chan_state != WEDGED && chan_state != GONE ->
 		printf("job %d is queued\n", j);
@@ -278,7 +334,7 @@ inline enqueue(c, j) {			/* inside the gate, which it leaves */
 		:: MAY_ISSUE			/* PUMP_BUDGET is spent: the chain goes on */
 #endif
 		fi
-	:: else -> buf_put(c, HAS(NO_I1))
+	:: else -> buf_put(c, HAS(NO_I1)); batch_put(j)
 	fi
 }
 
@@ -353,7 +409,7 @@ active proctype Reaper() {
 end:	do
 	:: d_step { ctx[0].reap_queued -> ctx[0].reap_queued = 0; reap(0); ctx_put(0) }
 	:: d_step { ctx[1].reap_queued -> ctx[1].reap_queued = 0; reap(1); ctx_put(1) }
-	:: d_step { job[0].state == RETIRING -> retire(0) }
+	:: d_step { job[0].state == RETIRING && IRQ_SYNC(0) -> retire(0) }
 	:: d_step { job[1].state == RETIRING -> retire(1) }
 	:: d_step { job[2].state == RETIRING -> retire(2) }
 	od

@@ -32,6 +32,7 @@ struct scene {
 	const volatile struct pindrop_window *window;
 	struct pindrop_job_desc jobs[3];
 	unsigned int njobs;
+	int fence;
 };
 
 FIXTURE(nth)
@@ -140,6 +141,33 @@ static int make_copies(struct scene *s)
 	s->jobs[2] = pd_copy(&s->dst, 0, &s->buf, 64, 64);
 	s->njobs = 3;
 	return err;
+}
+
+/* Between a fence that has come and one that is new. */
+static int call_fenced(struct scene *s)
+{
+	struct pindrop_submit args = {
+		.size = sizeof(args),
+		.flags = PINDROP_SUBMIT_OUT_FENCE,
+		.jobs = (unsigned long)s->jobs,
+		.count = s->njobs,
+		.in_fence = s->fence,
+	};
+	int err;
+
+	if (s->fence)
+		args.flags |= PINDROP_SUBMIT_IN_FENCE;
+	err = pd_ioctl(s->fd, PINDROP_VERB_SUBMIT, &args);
+	if (!err && s->fence)
+		close(args.out_fence);
+	else if (!err)
+		s->fence = args.out_fence;
+	return err;
+}
+
+static int make_fence(struct scene *s)
+{
+	return make_copies(s) ?: call_fenced(s);
 }
 
 /* Room for so much, at an address at which huge pages can be. */
@@ -406,6 +434,7 @@ VARIANT(submit_suspect_pin, .prepare = make_suspect_copies, .call = call_submit,
 	.new_len = 5 << 12);
 VARIANT(close_pin, .prepare = make_pin_busy, .call = call_close,
 	.new_len = 5 << 12, .may_not_fail = true);
+VARIANT(submit_fenced, .prepare = make_fence, .call = call_fenced);
 VARIANT(submit_copies, .prepare = make_copies, .call = call_submit);
 VARIANT(submit_devmem, .prepare = make_devmem, .call = call_submit);
 VARIANT(window_map, .prepare = open_file, .call = call_window);
@@ -482,8 +511,19 @@ static void end(struct scene *s)
 		munmap((void *)s->window, PINDROP_WINDOW_SIZE);
 	if (s->dmabuf > 0)
 		close(s->dmabuf);
+	if (s->fence)
+		close(s->fence);
 	if (s->fd >= 0)
 		close(s->fd);
+}
+
+/* The lowest descriptor that is free. */
+static int lowest_fd(void)
+{
+	int fd = dup(STDIN_FILENO);
+
+	close(fd);
+	return fd;
 }
 
 static int arm(int fail, unsigned int nth)
@@ -523,7 +563,7 @@ TEST_F(nth, thing_fails)
 	unsigned int n, failed = 0;
 	struct pd_counters before;
 	bool hit = true;
-	int err;
+	int err, fd;
 
 	for (n = 1; hit && n < TOO_MANY; n++) {
 		*s = (struct scene) {
@@ -538,6 +578,7 @@ TEST_F(nth, thing_fails)
 		if (variant->prepare)
 			MUST(variant->prepare(s));
 		pd_count_all(&self->env, &before);
+		fd = lowest_fd();
 		MUST(arm(self->fail, n));
 		err = variant->call(s);
 		hit = struck(self->fail);
@@ -550,6 +591,8 @@ TEST_F(nth, thing_fails)
 			EXPECT_TRUE(err == -ENOMEM || err == -EFAULT)
 				TH_LOG("failure %u: %d", n, err);
 			EXPECT_TRUE(nothing_taken(&self->env, &before))
+				TH_LOG("failure %u", n);
+				EXPECT_EQ(fd, lowest_fd())
 				TH_LOG("failure %u", n);
 		}
 		end(s);
