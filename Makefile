@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check run storm test test-all test-broken test-machines test-matrix test-planted:
+check picture run storm test test-all test-broken test-machines test-matrix test-planted:
 	@selftests/vm/$@
 
 model:
@@ -41,6 +41,8 @@ Targets:
   user             the library and the command, in build/user
   install          modules, library, command, header, man pages, udev rule
   run              build, boot a guest with a DMA device, run 'pindrop demo'
+  picture          build, boot a guest with a screen; the device paints a picture
+                   into what it shows, compared with what is seen in build/picture.png
   test             build, boot a guest per lane, run the tests in it
   test-all         the same on every kernel there is
   test-machines    the same on the machines of arm64 (or MACHINE=, several), three
@@ -93,5 +95,5 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install check run storm test test-all \
+.PHONY: all modules modules_install user install check picture run storm test test-all \
 	test-broken test-machines test-matrix test-planted model clean help

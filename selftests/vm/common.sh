@@ -78,12 +78,13 @@ pick_kernels() {
 	[ ${#carried[@]} -gt 0 ] || die "no kernel to test on"
 }
 
-# Sets "user" to where it is; with machines.sh, for its machine.
+# build_user [ARGUMENT]...: with more to be built or set. Sets "user" to where it is; with machines.sh, for its machine.
 build_user() {
 	user=$build/user${abi:+-$abi}
 	mkdir -p "$user"
 	# shellcheck disable=SC2154
-	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" >&2 || die "userspace does not build"
+	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" all "$@" >&2 ||
+		die "userspace does not build"
 }
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.
