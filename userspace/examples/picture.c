@@ -185,15 +185,15 @@ static int screen_show(struct screen *s)
 	const drmModeModeInfo *mode = &s->mode;
 	int err;
 
-	err = drmModeCreateDumbBuffer(s->fd, mode->hdisplay, mode->vdisplay,
-				      32, 0, &s->handle, &s->pitch, &s->size);
+	err = drmModeCreateDumbBuffer(s->fd, mode->hdisplay, mode->vdisplay, 32,
+				      0, &s->handle, &s->pitch, &s->size);
 	if (!err)
 		err = drmModeAddFB(s->fd, mode->hdisplay, mode->vdisplay, 24,
 				   32, s->pitch, s->handle, &s->fb);
 	s->before = drmModeGetCrtc(s->fd, s->crtc);
 	if (!err)
-		err = drmModeSetCrtc(s->fd, s->crtc, s->fb, 0, 0,
-				     &s->connector, 1, &s->mode);
+		err = drmModeSetCrtc(s->fd, s->crtc, s->fb, 0, 0, &s->connector,
+				     1, &s->mode);
 	return err;
 }
 
@@ -213,10 +213,9 @@ static void screen_close(struct screen *s)
 /* Some cards show a copy, which they renew when they are told what to. */
 static int screen_dirty(struct screen *s, unsigned int row, unsigned int rows)
 {
-	drmModeClip clip = { .x1 = 0,
-			     .y1 = row,
-			     .x2 = s->mode.hdisplay,
-			     .y2 = row + rows };
+	drmModeClip clip = {
+		.x1 = 0, .y1 = row, .x2 = s->mode.hdisplay, .y2 = row + rows
+	};
 	int err;
 
 	err = drmModeDirtyFB(s->fd, s->fb, &clip, 1);
