@@ -103,6 +103,7 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 	struct pindrop_dev *dev = job->ctx->dev;
 	struct pindrop_buf *buf;
 	u64 end, size;
+	int err;
 
 	if (check_add_overflow(offset, length, &end) ||
 	    !IS_ALIGNED(offset | length, dev->limits.align))
@@ -119,6 +120,13 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 	if (end > size) {
 		pindrop_buf_put(buf);
 		return -ERANGE;
+	}
+	if (buf->import) {
+		err = pindrop_import_use(buf, write);
+		if (err) {
+			pindrop_buf_put(buf);
+			return err;
+		}
 	}
 	if (buf->pin) {
 		buf = pindrop_pin_use(job->ctx, buf, offset, length, write);
