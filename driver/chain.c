@@ -430,6 +430,8 @@ static bool chain_wedge(struct pindrop_chan *chan)
 						chain_count_locked(chan));
 		chan->state = PINDROP_CHAN_WEDGED;
 		pindrop_chan_fail_locked(chan);
+		if (dev->cut && dev->ops->cut)
+			pindrop_chan_cut_locked(chan);
 		/* Soon: proof may be on its way. Then every minute. */
 		if (!READ_ONCE(dev->gone))
 			queue_delayed_work(dev->wq, &chan->chain,

@@ -30,6 +30,7 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 	chan->id = id;
 	spin_lock_init(&chan->lock);
 	INIT_LIST_HEAD(&chan->runq);
+	INIT_LIST_HEAD(&chan->waitq);
 	INIT_LIST_HEAD(&chan->issued);
 	INIT_LIST_HEAD(&chan->replay);
 	INIT_LIST_HEAD(&chan->free_pieces);
@@ -212,14 +213,36 @@ static bool queue_waits(struct pindrop_chan *chan, struct pindrop_queue *queue)
 	       (job->uses_devmem && !job->zero && chan->dev->lease_clearing);
 }
 
+/*
+ * The next job is not to begin yet. What a fence that failed stands for did not
+ * happen, and neither does what was to follow.
+ */
+static bool queue_waits_for_fence(struct pindrop_queue *queue)
+{
+	struct pindrop_job *job = list_first_entry(&queue->jobs,
+						   struct pindrop_job, node);
+
+	if (job->state != PINDROP_JOB_WAITING)
+		return false;
+	if (pindrop_batch_waits(job->batch))
+		return true;
+	job->state = PINDROP_JOB_QUEUED;
+	job->error = job->batch->error;
+	return false;
+}
+
 /* The first in turn that can go on, or NULL. */
 static struct pindrop_queue *queue_next(struct pindrop_chan *chan)
 {
-	struct pindrop_queue *queue;
+	struct pindrop_queue *queue, *next;
 
-	list_for_each_entry(queue, &chan->runq, node)
-		if (!queue_waits(chan, queue))
+	list_for_each_entry_safe(queue, next, &chan->runq, node) {
+		/* Out of the way: pindrop_chan_go_on() brings it back. */
+		if (queue_waits_for_fence(queue))
+			list_move_tail(&queue->node, &chan->waitq);
+		else if (!queue_waits(chan, queue))
 			return queue;
+	}
 	return NULL;
 }
 
@@ -240,6 +263,27 @@ static void piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
 		pindrop_job_finish(job, job->error);
 	else if (job->error)
 		job_unqueue(chan, queue, job);
+}
+
+/**
+ * pindrop_chan_go_on() - what a context's jobs waited for may have come
+ * @chan: the channel
+ * @ctx: whose; has jobs that are not retired, or is making them
+ *
+ * Context: any, hard interrupts included. Not inside the gate: nothing is
+ * issued once the device is gone, and until then its removal has not come to
+ * the end of the context's jobs.
+ */
+void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
+{
+	struct pindrop_queue *queue = &ctx->queues[chan->id];
+	unsigned long flags;
+
+	spin_lock_irqsave(&chan->lock, flags);
+	if (!list_empty(&queue->node))
+		list_move_tail(&queue->node, &chan->runq);
+	pindrop_chan_pump_locked(chan);
+	spin_unlock_irqrestore(&chan->lock, flags);
 }
 
 /**
@@ -507,6 +551,9 @@ static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	if (list_empty(&queue->jobs))
 		list_add_tail(&queue->node, &chan->runq);
 	list_move_tail(&job->node, &queue->jobs);
+	/* One whose fences are there already may still have to fail for them. */
+	if (!job->batch)
+		job->state = PINDROP_JOB_QUEUED;
 	trace_pindrop_job_submit(job, 0);
 }
 
@@ -705,6 +752,7 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 	LIST_HEAD(jobs);
 
 	lockdep_assert_held(&chan->lock);
+	list_splice_tail_init(&chan->waitq, &chan->runq);
 	list_for_each_entry_safe(queue, next_queue, &chan->runq, node) {
 		list_del_init(&queue->node);
 		list_splice_tail_init(&queue->jobs, &jobs);
@@ -724,6 +772,32 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 	list_for_each_entry(piece, &chan->issued, node)
 		if (piece->job->state == PINDROP_JOB_QUEUED)
 			pindrop_job_lose(piece->job);
+}
+
+/**
+ * pindrop_chan_cut_locked() - what is LOST on it cannot reach memory any more
+ * @chan: a channel of a device that is cut off
+ *
+ * It is not proved over, and its memory stays where it is; but others who
+ * share it have waited long enough.
+ *
+ * Context: channel lock held.
+ */
+void pindrop_chan_cut_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece;
+
+	lockdep_assert_held(&chan->lock);
+	list_for_each_entry(piece, &chan->issued, node) {
+		struct pindrop_job *job = piece->job;
+
+		if (job->state != PINDROP_JOB_LOST || !job->batch || job->cut)
+			continue;
+		job->cut = true;
+		spin_lock(&job->ctx->lock);
+		pindrop_batch_proved_locked(job);
+		spin_unlock(&job->ctx->lock);
+	}
 }
 
 /**

@@ -13,6 +13,12 @@
 #error "pindrop needs Linux 6.1 or later"
 #endif
 
+#include <linux/kconfig.h>
+
+#if !IS_ENABLED(CONFIG_SYNC_FILE)
+#error "pindrop needs a kernel with CONFIG_SYNC_FILE"
+#endif
+
 #include <linux/dma-map-ops.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>

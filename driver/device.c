@@ -322,7 +322,8 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->limits.place = dev->place;
 	dev->engine = engine;
 	dev->iommu = iommu_kind(dev->dma_dev);
-	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
+	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT |
+		    PINDROP_CAP_SUBMIT_FENCE;
 	if (PINDROP_HUGE)
 		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
 	if (dev_is_dma_coherent(dev->dma_dev))

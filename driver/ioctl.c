@@ -28,7 +28,7 @@ union pindrop_args {
 	struct export_args export;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
-	struct pindrop_submit submit;
+	struct pindrop_submit_call submit;
 	struct pindrop_wait wait;
 	struct pindrop_ring_setup ring_setup;
 	struct pindrop_ring_enter ring_enter;
@@ -311,6 +311,17 @@ static int verb_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
 	return pindrop_submit(ctx, &args->submit);
 }
 
+/* The jobs are queued, and stay so. */
+static void undo_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_fence_undo(&args->submit);
+}
+
+static void commit_submit(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_fence_install(&args->submit);
+}
+
 static int verb_wait(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	return pindrop_wait(ctx, &args->wait);
@@ -384,6 +395,8 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out = true,
 		.out_on_error = true,
 		.run = verb_submit,
+		.undo = undo_submit,
+		.commit = commit_submit,
 	},
 	[PINDROP_VERB_WAIT] = {
 		VERB(pindrop_wait, out_failed),

@@ -73,6 +73,8 @@ static void job_destroy(struct pindrop_job *job)
 {
 	list_del(&job->node);
 	pindrop_job_drop_bufs(job);
+	if (job->batch)
+		pindrop_batch_put(job->batch);
 	pindrop_job_put(job);
 }
 
@@ -260,31 +262,127 @@ static int jobs_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 static int submit_check(struct pindrop_ctx *ctx,
 			const struct pindrop_submit *args)
 {
-	if (args->flags)
+	if (args->flags & ~(PINDROP_SUBMIT_IN_FENCE | PINDROP_SUBMIT_OUT_FENCE))
 		return -EOPNOTSUPP;
-	if (args->in_fence || args->eventfd || args->out_fence ||
-	    args->out_error_index || args->out_first || args->out_last ||
-	    !args->count || args->channel >= ctx->dev->limits.channels)
+	if (args->in_fence && !(args->flags & PINDROP_SUBMIT_IN_FENCE))
+		return -EINVAL;
+	if (args->eventfd || args->out_fence || args->out_error_index ||
+	    args->out_first || args->out_last || !args->count ||
+	    args->channel >= ctx->dev->limits.channels)
 		return -EINVAL;
 	return args->count > PINDROP_MAX_JOBS ? -EDQUOT : 0;
+}
+
+/* Whether others have a say in when a buffer may be touched. */
+static int batch_share(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+		       struct pindrop_batch **batch, struct pindrop_buf *buf,
+		       bool write)
+{
+	struct dma_resv *resv = buf ? pindrop_buf_resv(buf) : NULL;
+	int err = 0;
+
+	if (!resv)
+		return 0;
+	if (!*batch)
+		err = pindrop_batch_create(ctx, chan, batch);
+	return err ?: pindrop_batch_share(*batch, resv, write);
+}
+
+/* What the jobs have in common, if there is anything. */
+static int batch_make(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+		      struct list_head *jobs, struct pindrop_submit_call *call,
+		      struct pindrop_batch **batch)
+{
+	const struct pindrop_submit *args = &call->args;
+	struct pindrop_job *job;
+	int err = 0;
+
+	if (args->flags)
+		err = pindrop_batch_create(ctx, chan, batch);
+	if (!err && (args->flags & PINDROP_SUBMIT_IN_FENCE))
+		err = pindrop_batch_wait_fd(*batch, args->in_fence);
+	if (!err && (args->flags & PINDROP_SUBMIT_OUT_FENCE))
+		err = pindrop_batch_add_out(*batch, call);
+	list_for_each_entry(job, jobs, node) {
+		if (err)
+			return err;
+		err = batch_share(ctx, chan, batch, job->src.buf, false);
+		if (!err)
+			err = batch_share(ctx, chan, batch, job->dst.buf, true);
+	}
+	if (err || !*batch)
+		return err;
+	list_for_each_entry(job, jobs, node) {
+		if (job->zero)
+			continue;
+		job->batch = *batch;
+		kref_get(&job->batch->ref); /* the job's, until it is retired */
+		job->batch->left++;
+		job->batch->unproved++;
+	}
+	return 0;
+}
+
+static int submit_queue(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			struct list_head *jobs, struct pindrop_batch *batch,
+			struct pindrop_submit *args)
+{
+	int err = -ENODEV, idx;
+
+	if (PINDROP_BROKEN(I4))
+		return pindrop_chan_submit(chan, ctx, jobs, args->count,
+					   &args->out_first, &args->out_last);
+	if (!pindrop_enter(ctx->dev, &idx))
+		return err;
+	/* Others see that there are jobs: they are queued or fail, at once. */
+	if (batch)
+		pindrop_batch_publish(batch);
+	err = pindrop_chan_submit(chan, ctx, jobs, args->count,
+				  &args->out_first, &args->out_last);
+	pindrop_exit(ctx->dev, idx);
+	return err;
+}
+
+static int submit_jobs(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+		       struct list_head *jobs, struct pindrop_submit_call *call)
+{
+	struct pindrop_batch *batch = NULL;
+	int err;
+
+	err = batch_make(ctx, chan, jobs, call, &batch);
+	if (!err && batch)
+		err = pindrop_batch_begin(batch);
+	if (!err) {
+		err = submit_queue(ctx, chan, jobs, batch, &call->args);
+		if (batch)
+			pindrop_batch_end(batch, err);
+	}
+	if (err)
+		pindrop_fence_undo(call);
+	if (batch)
+		pindrop_batch_put(batch);
+	return err;
 }
 
 /**
  * pindrop_submit() - SUBMIT
  * @ctx: the context
- * @args: see the uapi header
+ * @call: see the uapi header; if there is a fence in it afterwards, it is to be
+ *	given to pindrop_fence_install() or pindrop_fence_undo()
  *
  * Context: a user process; binds, so no lock may be held.
  * Return: 0 or an errno of the uapi header.
  */
-int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args)
+int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit_call *call)
 {
+	struct pindrop_submit *args = &call->args;
 	struct pindrop_chan *chan;
 	struct pindrop_job_desc *descs;
 	struct pindrop_job *job, *next;
 	LIST_HEAD(jobs);
-	int err, idx;
+	int err;
 
+	call->fence = NULL;
 	err = submit_check(ctx, args);
 	if (err)
 		return err;
@@ -299,20 +397,8 @@ int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args)
 	chan = &ctx->dev->chans[args->channel];
 	err = jobs_create(ctx, chan, descs, args->count, &jobs,
 			  &args->out_error_index);
-	if (!err) {
-		err = -ENODEV;
-		if (PINDROP_BROKEN(I4)) {
-			err = pindrop_chan_submit(chan, ctx, &jobs, args->count,
-						  &args->out_first,
-						  &args->out_last);
-		} else if (pindrop_enter(ctx->dev, &idx)) {
-			err = pindrop_chan_submit(chan, ctx, &jobs,
-						  args->count,
-						  &args->out_first,
-						  &args->out_last);
-			pindrop_exit(ctx->dev, idx);
-		}
-	}
+	if (!err)
+		err = submit_jobs(ctx, chan, &jobs, call);
 	list_for_each_entry_safe(job, next, &jobs, node)
 		job_destroy(job);
 	kvfree(descs);
@@ -541,6 +627,8 @@ static void job_report(struct pindrop_job *job, int result)
 	smp_store_release(&ctx->status->page->ticket, ctx->ticket);
 	if (job->ring)
 		pindrop_ring_post_locked(ctx, job);
+	if (job->batch)
+		pindrop_batch_over_locked(job, result);
 }
 
 /**
@@ -568,6 +656,8 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	} else {
 		job_report(job, result);
 	}
+	if (job->batch && !job->cut)
+		pindrop_batch_proved_locked(job);
 	list_add_tail(&job->node, &ctx->done);
 	/* The work's, if it was not queued; the job's own covers us here. */
 	if (!ctx->quiet) {

@@ -19,6 +19,8 @@
  *        passed (or by the list of failures), and by its channel until it is
  *        retired. It holds its ctx and its buffers until then.
  * chan   one hardware queue, part of dev.
+ * batch  jobs of one SUBMIT with fences. Held by each of them until it is
+ *        retired, and by who makes them. See fence.c.
  * ring   a context's shared queues. Held by its context, every VMA and its
  *        thread, which also holds the context.
  *
@@ -44,6 +46,7 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/iova.h>
+#include <linux/irq_work.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -56,6 +59,7 @@
 #include <linux/uidgid.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/ww_mutex.h>
 #include <linux/xarray.h>
 
 #include "compat.h"
@@ -144,6 +148,7 @@ enum pindrop_chan_state {
  *	progress of the jobs in them, and the engine's view of the channel
  * @state: where it stands
  * @runq: pindrop_queue::node, contexts with pieces to issue, in turn
+ * @waitq: pindrop_queue::node, contexts whose next job waits for a fence
  * @issued: pindrop_piece::node, on the hardware, oldest first
  * @replay: pindrop_piece::node, thrown away, to be issued again, oldest first
  * @free_pieces: pindrop_piece::node
@@ -156,6 +161,7 @@ struct pindrop_chan {
 	spinlock_t lock;
 	enum pindrop_chan_state state;
 	struct list_head runq;
+	struct list_head waitq;
 	struct list_head issued;
 	struct list_head replay;
 	struct list_head free_pieces;
@@ -321,7 +327,7 @@ struct pindrop_status {
 
 /**
  * struct pindrop_queue - a context's jobs on one channel; under chan::lock
- * @node: in chan::runq while @jobs is not empty
+ * @node: in chan::runq or chan::waitq while @jobs is not empty
  * @jobs: pindrop_job::node, jobs with pieces to issue
  * @pieces: on the hardware
  */
@@ -616,13 +622,65 @@ struct pindrop_cursor {
 	u64 offset;
 };
 
+struct pindrop_fence;
+
+/**
+ * struct pindrop_batch - jobs of one SUBMIT that wait for fences, or have one
+ * @ref: jobs until they are retired, and who makes them
+ * @chan: their channel
+ * @ctx: whose they are; held by the jobs, and by who makes them
+ * @pending: fences not signalled yet, and 1 more until all have been asked
+ * @error: of the first of those that failed; written before @pending falls
+ * @work: goes on with the channel when @pending is 0
+ * @deps: those fences; the maker's, then nobody changes it
+ * @uses: memory that is shared with others, likewise
+ * @out: is signalled when all jobs are over, or NULL; referenced
+ * @guard: ... when none of them touches memory any more, for @uses; referenced
+ * @acquire: for the locks of @uses; this and the next two are the maker's
+ * @published: others may see @guard
+ * @signalling: dma_fence_begin_signalling()'s
+ * @left: jobs that are not over; this and what follows under ctx::lock
+ * @unproved: jobs that may touch memory
+ * @result: the first failure
+ */
+struct pindrop_batch {
+	struct kref ref;
+	struct pindrop_chan *chan;
+	struct pindrop_ctx *ctx;
+	atomic_t pending;
+	int error;
+	struct irq_work work;
+	struct list_head deps;
+	struct list_head uses;
+	struct pindrop_fence *out;
+	struct pindrop_fence *guard;
+	struct ww_acquire_ctx acquire;
+	bool published;
+	bool signalling;
+	unsigned int left;
+	unsigned int unproved;
+	int result;
+};
+
+/**
+ * struct pindrop_submit_call - a SUBMIT on its way
+ * @args: what the program gave, and is told
+ * @fence: what @args.out_fence is to be, or NULL; referenced
+ */
+struct pindrop_submit_call {
+	struct pindrop_submit args;
+	struct file *fence;
+};
+
 /**
  * enum pindrop_job_state - how far a job is
+ * @PINDROP_JOB_WAITING: its turn has not come, or fences have not signalled
  * @PINDROP_JOB_QUEUED: has pieces to issue, or pieces on the hardware
  * @PINDROP_JOB_LOST: reported as failed, but a piece may still be running
  * @PINDROP_JOB_FINISHED: DONE, ERROR or CANCELED: see pindrop_job::result
  */
 enum pindrop_job_state {
+	PINDROP_JOB_WAITING,
 	PINDROP_JOB_QUEUED,
 	PINDROP_JOB_LOST,
 	PINDROP_JOB_FINISHED,
@@ -633,11 +691,14 @@ enum pindrop_job_state {
  * @ref: see the top of this file
  * @ctx: its context; referenced until retired
  * @chan: its channel
+ * @batch: what it has in common with the rest of its SUBMIT, or NULL; referenced
+ *	until retired
  * @state: under chan::lock
  * @op: enum pindrop_op
  * @zero: clears the device's memory; made by us, has no ticket
  * @ring: came from the ring, and is reported there
  * @uses_devmem: names the device's memory
+ * @cut: LOST, but cut off: touches no memory; under chan::lock
  * @kind: direction
  * @src: where to read next
  * @dst: where to write next
@@ -658,10 +719,12 @@ struct pindrop_job {
 	enum pindrop_job_state state;
 	struct pindrop_ctx *ctx;
 	struct pindrop_chan *chan;
+	struct pindrop_batch *batch;
 	u32 op;
 	bool zero;
 	bool ring;
 	bool uses_devmem;
+	bool cut;
 	bool passed;
 	enum pindrop_piece_kind kind;
 	unsigned int pieces;
@@ -806,7 +869,7 @@ unsigned long pindrop_get_unmapped_area(struct file *file, unsigned long addr,
 void pindrop_zap(struct pindrop_ctx *ctx);
 
 /* job.c: SUBMIT and WAIT, a job's life */
-int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit *args);
+int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit_call *call);
 int pindrop_wait(struct pindrop_ctx *ctx, struct pindrop_wait *args);
 void pindrop_job_finish(struct pindrop_job *job, int result);
 void pindrop_job_lose(struct pindrop_job *job);
@@ -819,6 +882,24 @@ void pindrop_job_pass_locked(struct pindrop_ctx *ctx, u32 count);
 u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			struct pindrop_job **jobs,
 			const struct pindrop_sqe *sqes, u32 count);
+
+/* fence.c: what jobs wait for, and what waits for them */
+int pindrop_batch_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
+			 struct pindrop_batch **batch);
+int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd);
+int pindrop_batch_share(struct pindrop_batch *batch, struct dma_resv *resv,
+			bool write);
+int pindrop_batch_add_out(struct pindrop_batch *batch,
+			  struct pindrop_submit_call *call);
+int pindrop_batch_begin(struct pindrop_batch *batch);
+void pindrop_batch_publish(struct pindrop_batch *batch);
+void pindrop_batch_end(struct pindrop_batch *batch, int result);
+void pindrop_batch_put(struct pindrop_batch *batch);
+bool pindrop_batch_waits(struct pindrop_batch *batch);
+void pindrop_batch_over_locked(struct pindrop_job *job, int result);
+void pindrop_batch_proved_locked(struct pindrop_job *job);
+void pindrop_fence_install(struct pindrop_submit_call *call);
+void pindrop_fence_undo(struct pindrop_submit_call *call);
 
 /* ring.c: RING_SETUP, RING_ENTER and the shared memory */
 int pindrop_ring_setup(struct pindrop_ctx *ctx,
@@ -859,6 +940,8 @@ bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
 void pindrop_chan_prove(struct pindrop_chan *chan);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
+void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
+void pindrop_chan_cut_locked(struct pindrop_chan *chan);
 bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
 void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
 void pindrop_chan_pump_locked(struct pindrop_chan *chan);

@@ -16,6 +16,8 @@ static void job_retire(struct pindrop_job *job)
 
 	trace_pindrop_job_retire(job, job->result);
 	pindrop_job_drop_bufs(job);
+	if (job->batch)
+		pindrop_batch_put(job->batch);
 	atomic64_dec(&dev->stats.inflight);
 	if (!job->zero) /* the user did not ask for that one */
 		atomic64_dec(&ctx->user->jobs);

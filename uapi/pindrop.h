@@ -94,6 +94,7 @@ enum pindrop_verb {
  * @PINDROP_CAP_ALLOC_CONTIG: ALLOC knows PINDROP_ALLOC_CONTIG
  * @PINDROP_CAP_ALLOC_COHERENT: ALLOC knows PINDROP_ALLOC_COHERENT
  * @PINDROP_CAP_ALLOC_HUGE: ALLOC knows PINDROP_ALLOC_HUGE
+ * @PINDROP_CAP_SUBMIT_FENCE: SUBMIT knows enum pindrop_submit_flags
  */
 enum pindrop_cap {
 	PINDROP_CAP_MEM_TO_MEM = 1 << 0,
@@ -102,7 +103,8 @@ enum pindrop_cap {
 	PINDROP_CAP_CACHE_COHERENT = 1 << 3,
 	PINDROP_CAP_ALLOC_CONTIG = 1 << 4,
 	PINDROP_CAP_ALLOC_COHERENT = 1 << 5,
-	PINDROP_CAP_ALLOC_HUGE = 1 << 6
+	PINDROP_CAP_ALLOC_HUGE = 1 << 6,
+	PINDROP_CAP_SUBMIT_FENCE = 1 << 7
 };
 
 /**
@@ -419,25 +421,52 @@ struct pindrop_job_desc {
 };
 
 /**
+ * enum pindrop_submit_flags - SUBMIT's flags
+ * @PINDROP_SUBMIT_IN_FENCE: the jobs wait for @in_fence
+ * @PINDROP_SUBMIT_OUT_FENCE: @out_fence is made
+ */
+enum pindrop_submit_flags {
+	PINDROP_SUBMIT_IN_FENCE = 1 << 0,
+	PINDROP_SUBMIT_OUT_FENCE = 1 << 1
+};
+
+/**
  * struct pindrop_submit - PINDROP_IOC_SUBMIT: queue jobs, all or none
  * @size: sizeof(struct pindrop_submit)
- * @flags: must be 0 (-EOPNOTSUPP)
+ * @flags: enum pindrop_submit_flags; others are -EOPNOTSUPP
  * @jobs: address of an array of struct pindrop_job_desc
  * @count: its elements, 1 (-EINVAL) to INFO's out_max_jobs (-EDQUOT)
  * @channel: below INFO's out_channels (-EINVAL)
- * @in_fence: reserved for a sync_file to wait for; must be 0
+ * @in_fence: for PINDROP_SUBMIT_IN_FENCE: a sync_file (-EBADF); else 0
  * @eventfd: reserved for an eventfd to signal; must be 0
- * @out_fence: reserved for a sync_file; must be 0
+ * @out_fence: for PINDROP_SUBMIT_OUT_FENCE: a new sync_file, close-on-exec; 0 on
+ *	entry, and if SUBMIT fails
  * @out_error_index: element that was refused, when SUBMIT fails for one
  * @out_first: ticket of the first job
  * @out_last: ticket of the last one; tickets go up by 1 and are never reused
  *
  * Binds the context, even if a job is then refused. The jobs of one context
- * and channel run in order. Errors:
+ * and channel run in order.
+ *
+ * With @in_fence none of the jobs begins, nor any that the context queues on
+ * this channel later, before it is signalled; other contexts and channels do
+ * not wait. It may be that of an earlier SUBMIT. If it is signalled with an
+ * error, the jobs end with that error and do nothing. The jobs are
+ * cancelled at once, like all that is queued, when their context ends.
+ *
+ * @out_fence is signalled when all jobs of this SUBMIT are over, in whatever
+ * order SUBMITs end; with the error of the first of them that failed, if one
+ * did: what WAIT tells in out_result. It may outlive the context and the
+ * device, and be waited for by whoever has it (poll()). Every job ends in
+ * bounded time once it has begun: one that the device does not finish with
+ * -EIO, which says nothing of its memory.
+ *
+ * Errors:
  * EINVAL, EOPNOTSUPP, ENOENT, ERANGE, EACCES, ESTALE, EBUSY, EDQUOT, ENOMEM,
  * EPERM, EOWNERDEAD, ENODEV, EIO (the channel hangs; or, once, the device was reset
  * and what this context had stored in its memory is lost), EFAULT (nothing is
- * queued unless only the writing back failed), EINTR. @out_error_index is
+ * queued unless only the writing back failed, and then there is no @out_fence),
+ * EBADF, EMFILE (no descriptor for @out_fence), EINTR. @out_error_index is
  * written back on errors too.
  */
 struct pindrop_submit {

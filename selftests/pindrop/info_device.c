@@ -85,7 +85,8 @@ TEST_F(info, caps_and_iommu_are_known)
 			     PINDROP_CAP_DEV_TO_MEM;
 	const __u64 known = copies | PINDROP_CAP_CACHE_COHERENT |
 			    PINDROP_CAP_ALLOC_CONTIG |
-			    PINDROP_CAP_ALLOC_COHERENT | PINDROP_CAP_ALLOC_HUGE;
+			    PINDROP_CAP_ALLOC_COHERENT |
+			    PINDROP_CAP_ALLOC_HUGE | PINDROP_CAP_SUBMIT_FENCE;
 
 	EXPECT_NE(0, i->out_caps & copies);
 	EXPECT_EQ(0, i->out_caps & ~known);

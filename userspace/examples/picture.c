@@ -11,10 +11,8 @@
  * screen: run it on a text console.
  */
 #include <errno.h>
-#include <libpindrop.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/mman.h>
+#include <libpindrop.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,13 +67,11 @@ struct picture {
  * @dev: the device
  * @src: the picture, laid out as the screen's buffer
  * @dst: the screen's buffer
- * @done: bytes that have arrived there
  */
 struct painter {
 	struct pindrop *dev;
 	struct pindrop_buf *src;
 	struct pindrop_buf *dst;
-	uint64_t done;
 };
 
 static int say(const char *what, int err)
@@ -250,29 +246,41 @@ static int load(struct painter *painter, const struct screen *s,
 				s->size);
 }
 
-/* For now by this processor. */
-static int paint(struct painter *painter, struct screen *s)
+/* Some rows, and only then the screen is told of them. */
+static int paint_rows(struct painter *painter, struct screen *s,
+		      unsigned int row, unsigned int rows)
 {
-	unsigned int row, rows = s->mode.vdisplay;
-	uint64_t offset;
-	void *data, *src;
-	int err;
+	uint64_t offset = (uint64_t)row * s->pitch;
+	uint64_t length = (uint64_t)rows * s->pitch;
+	struct pindrop_job_desc job;
+	int fence, err;
 
-	err = pindrop_buf_map(painter->src, &src);
-	if (!err)
-		err = drmModeMapDumbBuffer(s->fd, s->handle, &offset);
+	pindrop_job_copy(&job, painter->dst, offset, painter->src, offset,
+			 length);
+	err = pindrop_submit_fenced(painter->dev, 0, &job, 1, -1, &fence, NULL,
+				    NULL, NULL);
 	if (err)
 		return err;
-	data = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd,
-		    offset);
-	if (data == MAP_FAILED)
+	/* Whoever has the fence may wait; as well in another process. */
+	err = pindrop_fence_wait(fence, pindrop_deadline(60 * SECOND));
+	close(fence);
+	return err ? err : screen_dirty(s, row, rows);
+}
+
+static int paint(struct painter *painter, struct screen *s)
+{
+	unsigned int row, rows, height = s->mode.vdisplay;
+	int fd, err;
+
+	err = drmPrimeHandleToFD(s->fd, s->handle, DRM_CLOEXEC | DRM_RDWR, &fd);
+	if (err)
 		return -errno;
-	for (row = 0; row < rows && !err; row += ROWS) {
-		memcpy((char *)data + row * s->pitch,
-		       (char *)src + row * s->pitch,
-		       (rows - row < ROWS ? rows - row : ROWS) * s->pitch);
-		err = screen_dirty(s, row,
-				   rows - row < ROWS ? rows - row : ROWS);
+	err = pindrop_buf_import(painter->dev, fd, &painter->dst);
+	/* The import holds the memory itself. */
+	close(fd);
+	for (row = 0; row < height && !err; row += rows) {
+		rows = height - row < ROWS ? height - row : ROWS;
+		err = paint_rows(painter, s, row, rows);
 	}
 	return err;
 }
@@ -331,6 +339,7 @@ int main(int argc, char **argv)
 	status = stand(argc > 2 ? argv[2] : NULL);
 out:
 	screen_close(&screen);
+	pindrop_buf_unref(painter.dst);
 	pindrop_buf_unref(painter.src);
 	pindrop_unref(painter.dev);
 	fclose(picture.file);

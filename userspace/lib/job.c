@@ -122,24 +122,8 @@ PINDROP_EXPORT int pindrop_submit_jobs(struct pindrop *dev, uint32_t channel,
 				       uint32_t count, uint64_t *first,
 				       uint64_t *last, uint32_t *refused)
 {
-	struct pindrop_submit args = {
-		.size = sizeof(args),
-		.jobs = (uintptr_t)jobs,
-		.count = count,
-		.channel = channel,
-	};
-	int err = pindrop_ioctl(dev, PINDROP_IOC_SUBMIT, &args);
-
-	if (err) {
-		if (refused)
-			*refused = args.out_error_index;
-		return err;
-	}
-	if (first)
-		*first = args.out_first;
-	if (last)
-		*last = args.out_last;
-	return 0;
+	return pindrop_submit_fenced(dev, channel, jobs, count, -1, NULL, first,
+				     last, refused);
 }
 
 /**

@@ -116,6 +116,14 @@ int pindrop_wait_jobs(struct pindrop *dev, uint64_t first, uint64_t last,
 		      uint64_t deadline, uint64_t *failed);
 uint64_t pindrop_deadline(uint64_t from_now);
 
+/* fence.c: fences are file descriptors, the kernel's sync_file */
+int pindrop_submit_fenced(struct pindrop *dev, uint32_t channel,
+			  const struct pindrop_job_desc *jobs, uint32_t count,
+			  int in_fence, int *out_fence, uint64_t *first,
+			  uint64_t *last, uint32_t *refused);
+int pindrop_fence_wait(int fence, uint64_t deadline);
+int pindrop_fence_merge(int fence, int other, int *both);
+
 /*
  * ring.c: one thread at a time may get and submit entries of a ring, and one
  * may read its completions; those two need not know of each other

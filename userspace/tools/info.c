@@ -21,6 +21,7 @@ static const struct bit_name caps[] = {
 	{ PINDROP_CAP_ALLOC_CONTIG, "alloc-contig" },
 	{ PINDROP_CAP_ALLOC_COHERENT, "alloc-coherent" },
 	{ PINDROP_CAP_ALLOC_HUGE, "alloc-huge" },
+	{ PINDROP_CAP_SUBMIT_FENCE, "submit-fence" },
 	{ 0, NULL },
 };
 
