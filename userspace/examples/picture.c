@@ -154,25 +154,19 @@ static bool find_screen(struct screen *s, const struct picture *p)
 /* A card with such a screen, of those that there are. */
 static int screen_open(struct screen *s, const struct picture *p)
 {
-	drmDevicePtr cards[MAX_CARDS];
-	int i, n, err = -ENODEV;
+	char path[32];
+	int i;
 
-	n = drmGetDevices2(0, cards, MAX_CARDS);
-	for (i = 0; i < n && err; i++) {
-		if (!(cards[i]->available_nodes & (1 << DRM_NODE_PRIMARY)))
-			continue;
-		s->fd = open(cards[i]->nodes[DRM_NODE_PRIMARY],
-			     O_RDWR | O_CLOEXEC);
+	for (i = 0; i < MAX_CARDS; i++) {
+		snprintf(path, sizeof(path), DRM_DEV_NAME, DRM_DIR_NAME, i);
+		s->fd = open(path, O_RDWR | O_CLOEXEC);
 		if (s->fd < 0)
 			continue;
 		if (find_screen(s, p))
-			err = 0;
-		else
-			close(s->fd);
+			return 0;
+		close(s->fd);
 	}
-	if (n > 0)
-		drmFreeDevices(cards, n);
-	return err;
+	return -ENODEV;
 }
 
 /* A buffer of zeroes is shown: what appears now has been painted. */
