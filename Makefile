@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check run storm test test-all test-broken test-machines test-matrix test-planted:
+check picture run storm test test-all test-broken test-machines test-matrix test-planted:
 	@selftests/vm/$@
 
 model:
@@ -41,6 +41,9 @@ Targets:
   user             the library and the command, in build/user
   install          modules, library, command, header, man pages, udev rule
   run              build, boot a guest with a DMA device, run 'pindrop demo'
+  picture          build, boot a guest with a screen: the device copies PICTURE= (a
+                   PNG; without it, a planet) into what it shows, and what is seen
+                   there, build/picture.png, is compared, pixel by pixel
   test             build, boot a guest per lane, run the tests in it
   test-all         the same on every kernel there is
   test-machines    the same on the machines of arm64 (or MACHINE=, several), three
@@ -68,7 +71,7 @@ Testing:
   MACHINE=         q35 (default), or of arm64 virt-smmu, raspi3b or zcu102, with
                    all but 7.3 (also of run); ARCH=arm64 alone is virt-smmu
   ENGINE=          edu, on q35 and virt-smmu; dmaengine, on the other two; or
-                   sim: software, needs no device (also of run)
+                   sim: software, needs no device (also of run and picture)
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
                    every kernel, and off on 6.12; of dmaengine, off or swiotlb
   DTB=             of raspi3b and zcu102, noirq: nobody hears of the controller;
@@ -93,5 +96,5 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install check run storm test test-all \
+.PHONY: all modules modules_install user install check picture run storm test test-all \
 	test-broken test-machines test-matrix test-planted model clean help

@@ -9,10 +9,15 @@ cd "$work" || exit 1
 number=0
 bad=0
 
-# check NAME COMMAND...
+# check NAME COMMAND...: skipped if the command ends with 4.
 check() {
 	name=$1
 	shift
 	number=$((number + 1))
-	if "$@"; then echo "ok $number $name"; else echo "not ok $number $name"; bad=1; fi
+	"$@"
+	case $? in
+	0) echo "ok $number $name" ;;
+	4) echo "ok $number $name # SKIP not there, see above" ;;
+	*) echo "not ok $number $name"; bad=1 ;;
+	esac
 }

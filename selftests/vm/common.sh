@@ -78,12 +78,20 @@ pick_kernels() {
 	[ ${#carried[@]} -gt 0 ] || die "no kernel to test on"
 }
 
-# Sets "user" to where it is; with machines.sh, for its machine.
+# build_user [FILE]...: with more to be built than all. Sets "user" to where it is; with machines.sh, for its machine.
 build_user() {
+	local extra=() drm
 	user=$build/user${abi:+-$abi}
 	mkdir -p "$user"
+	# Static, as all that is in a guest. Elsewhere it has to be there.
+	if [ $# -gt 0 ] && is_debian; then
+		drm=$cache/libdrm-${abi:-amd64}
+		([ -z "$abi" ] || use_foreign "$abi"; fetch "$drm" libdrm-dev)
+		extra=("DRM_CFLAGS=-I$drm/usr/include -I$drm/usr/include/libdrm" "DRM_LIBS=$(find "$drm" -name libdrm.a) -lm")
+	fi
 	# shellcheck disable=SC2154
-	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" >&2 || die "userspace does not build"
+	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" "${extra[@]}" all "${@/#/$user/}" >&2 ||
+		die "userspace does not build"
 }
 
 # Some images turn apt's own index of its lists off, which makes each question take a second.

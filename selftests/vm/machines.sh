@@ -63,6 +63,9 @@ lane_of() {
 	echo "$lane${*:+$(printf '+%s' "$@")}"
 }
 
+# has_screen: whether graphics cards can be plugged in.
+has_screen() { case $machine in q35 | virt-smmu) ;; *) return 1 ;; esac; }
+
 # machine_packages: what it is emulated with and built for, one a line.
 machine_packages() {
 	case $arch in
