@@ -145,6 +145,9 @@ static int import(int card, struct pindrop *dev, bool *same)
 	err = pindrop_buf_import(dev, fd, &buf);
 	/* The import holds the memory itself. */
 	close(fd);
+	/* Some give a dma-buf away that they then map for nobody. */
+	if (err == -EOPNOTSUPP)
+		err = CANNOT;
 	if (!err)
 		err = write_by_device(dev, buf);
 	if (!err)
