@@ -528,6 +528,7 @@ TEST_F(owner, dies_while_the_lock_is_taken)
 	pd_sleep_ms(100);
 	EXPECT_EQ(-SIGKILL, death_kill(&self->w, pid));
 	EXPECT_GT(DEATH_BOUND_MS, pd_ms_since(self->w.since_ns));
+	pd_matrix("share_import:locked", pd_ms_since(self->w.since_ns), -1, 0);
 	EXPECT_EQ(1, share_count(&self->peer, PEER_MAPPED));
 	EXPECT_EQ(0, pd_join(locker));
 	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
@@ -571,6 +572,8 @@ TEST_F(owner, of_the_memory_dies_in_the_middle)
 	ASSERT_NE(0, job);
 	pd_sleep_ms(w->into_ms);
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
+	pd_matrix("share_import:exporter", pd_ms_since(w->since_ns),
+		  pd_ms_since(w->since_ns), 0);
 	EXPECT_EQ(0, pd_result(w->fd, job));
 	EXPECT_EQ(-1, pd_wrong(map, len, 8));
 	munmap(map, len);
