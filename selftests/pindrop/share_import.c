@@ -378,6 +378,7 @@ TEST_F(import, taken_back)
 TEST_F(import, taken_back_under_dma)
 {
 	const size_t len = 2 * self->page;
+	struct pindrop_wait wait;
 	struct pd_buf in, src;
 	__u64 job, last, begin;
 	unsigned int i;
@@ -396,6 +397,8 @@ TEST_F(import, taken_back_under_dma)
 	MUST(share_revoke(&self->peer));
 	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_MAPPED, 0,
 					2 * self->piece_ms + SOON_MS));
+	/* The hardware was done before, and nobody had to wait for that. */
+	EXPECT_EQ(0, pd_wait(self->fd, job, 0, &wait));
 	EXPECT_EQ(1, share_count(&self->peer, PEER_UNMAPPED));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-ESTALE, pd_result(self->fd, job + i));
