@@ -82,9 +82,11 @@ static struct sg_table *export_map(struct dma_buf_attachment *attach,
 	err = export_list(buf, map);
 	if (err)
 		goto err_free;
-	err = dma_map_sgtable(map->dev, &map->sgt, dir, 0);
+	/* Synced apart: another mapping of the memory is no mistake here. */
+	err = dma_map_sgtable(map->dev, &map->sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err)
 		goto err_table;
+	dma_sync_sgtable_for_device(map->dev, &map->sgt, dir);
 	mutex_lock(&exported->lock);
 	list_add_tail(&map->node, &exported->maps);
 	mutex_unlock(&exported->lock);
@@ -107,7 +109,9 @@ static void export_unmap(struct dma_buf_attachment *attach,
 	mutex_lock(&exported->lock);
 	list_del(&map->node);
 	mutex_unlock(&exported->lock);
-	dma_unmap_sgtable(map->dev, &map->sgt, map->dir, 0);
+	dma_sync_sgtable_for_cpu(map->dev, &map->sgt, map->dir);
+	dma_unmap_sgtable(map->dev, &map->sgt, map->dir,
+			  DMA_ATTR_SKIP_CPU_SYNC);
 	sg_free_table(&map->sgt);
 	kfree(map);
 }

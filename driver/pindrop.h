@@ -31,8 +31,8 @@
  *   the parent's device lock > dev::chain;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
  *   > ctx::lock (irq) > our fences' locks > wait queues;
- *   dev::chain and all before owner::lock > dma_resv, of a dma-buf
- *   > chan::lock;
+ *   dev::chain > dma_resv, of a dma-buf, > chan::lock. An import is given back
+ *   by a work: so dma_resv is that lock for all who hold something else;
  *   dev::bufs_lock, dev::lease_lock, the list of what is in quarantine and the
  *   handle table's own lock are leaves. Fences of others are asked, and told
  *   not to call back, with no spinlock of ours held.
