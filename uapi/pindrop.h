@@ -278,6 +278,9 @@ struct pindrop_pin {
  * of it, and what DMA_BUF_IOCTL_SYNC does: its beginning waits for others'
  * jobs, and may be interrupted. EXPORT of it is a descriptor of the same dma-buf.
  *
+ * Jobs of a SUBMIT wait for what others do with the memory, as far as its
+ * reservation object tells, and others wait for them; those of a ring do not.
+ *
  * If the exporter takes the memory back, jobs with it end with -ESTALE, and new
  * ones are refused with that; it has it when the device cannot touch it any
  * more.
@@ -309,7 +312,8 @@ struct pindrop_import {
  * descriptor takes MAP_SHARED only (-EINVAL), no PROT_EXEC (-EACCES), and is
  * for anybody; when the device goes, touching the mapping raises SIGBUS, and
  * mmap() is -ENODEV. What other devices have mapped stays. DMA_BUF_IOCTL_SYNC
- * is for CPU accesses as SYNC is, and any device's.
+ * is for CPU accesses as SYNC is, and any device's. Jobs that are submitted
+ * later wait for others, and others for them, as for an import.
  *
  * EOPNOTSUPP: what has PINDROP_ALLOC_COHERENT goes with the device, and pinned
  * memory is the owner's, who may put other pages in its place. Other errors:
