@@ -2,7 +2,8 @@
 /*
  * Memory that jobs name by a handle: mapped for the device, and freed when
  * handle, mappings and jobs are all gone. Here, too, is what makes up driver
- * memory, pages of the page allocator; what makes up a pin is in pin.c.
+ * memory, pages of the page allocator; what makes up a pin is in pin.c, an
+ * import in import.c.
  */
 #include "pindrop.h"
 
@@ -217,6 +218,20 @@ int pindrop_buf_map_sgt(struct pindrop_buf *buf)
 	return 0;
 }
 
+/**
+ * pindrop_buf_set_list() - take over a list that somebody else has mapped
+ * @buf: the buffer
+ * @sgt: its list, which stays theirs
+ *
+ * Context: as a map function of pindrop_buf_map().
+ */
+void pindrop_buf_set_list(struct pindrop_buf *buf, const struct sg_table *sgt)
+{
+	buf->sgt = *sgt;
+	buf->need_sync = buf_needs_sync(buf);
+	buf_set_marks(buf);
+}
+
 static int buf_map_pages(struct pindrop_buf *buf)
 {
 	unsigned int max = pindrop_buf_max_segment(buf->dev);
@@ -301,8 +316,11 @@ static void buf_trace_unmap(struct pindrop_buf *buf)
 /* Whether the device writes to the bounce pool, and not to the pages. */
 static bool buf_bounces(struct pindrop_buf *buf)
 {
-	return buf->of || (!pindrop_buf_translated(buf->dev) &&
-			   is_swiotlb_force_bounce(buf->dev->dma_dev));
+	if (pindrop_buf_translated(buf->dev))
+		return buf->of;
+	/* Of an import nobody knows; what need not be synced does not. */
+	return buf->of || (buf->import && buf->need_sync) ||
+	       is_swiotlb_force_bounce(buf->dev->dma_dev);
 }
 
 /**
@@ -332,6 +350,8 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	if ((buf->cpu || (READ_ONCE(dev->gone) && buf_bounces(buf))) &&
 	    pindrop_quarantine_has(buf))
 		buf->kept = true;
+	else if (buf->import)
+		pindrop_import_unmap(buf);
 	else if (!buf->cpu)
 		dma_unmap_sgtable(dev->dma_dev, &buf->sgt, buf->dir,
 				  buf->attrs);
@@ -348,7 +368,10 @@ static void buf_free_kept(struct pindrop_buf *buf)
 {
 	struct device *parent = buf->dev->dma_dev;
 
-	if (!parent->driver)
+	/* An exporter unmaps it: what is not done now, nobody can do later. */
+	if (buf->import)
+		pindrop_import_unmap(buf);
+	else if (!parent->driver)
 		dev_warn(parent, "%llu bytes of coherent or bounce memory are lost: the device went as it hung\n",
 			 buf->bytes);
 	else if (buf->cpu)
@@ -364,6 +387,7 @@ static void buf_free_pages(struct pindrop_buf *buf)
 	unsigned long i;
 
 	trace_pindrop_buf_free(buf, buf->bytes);
+	pindrop_export_free(buf);
 	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT))
 		for (i = 0; i < buf->npages && buf->pages[i]; i++)
 			__free_page(buf->pages[i]);
@@ -376,10 +400,8 @@ static void buf_free_pages(struct pindrop_buf *buf)
 		atomic64_sub(buf->bytes, &buf->user->bytes);
 }
 
-/* May run under mmap_lock, in exit_mmap() and in the release hook. */
-static void buf_free(struct kref *ref)
+static void buf_destroy(struct pindrop_buf *buf)
 {
-	struct pindrop_buf *buf = container_of(ref, struct pindrop_buf, ref);
 	struct pindrop_dev *dev = buf->dev;
 
 	pindrop_buf_unmap(buf);
@@ -389,6 +411,10 @@ static void buf_free(struct kref *ref)
 		pindrop_pin_free(buf);
 	else
 		buf_free_pages(buf);
+	if (buf->import) {
+		pindrop_import_drop(buf);
+		buf->sgt.sgl = NULL; /* the exporter's */
+	}
 	pindrop_user_put(buf->user);
 	/* Without job references jobs still read these; only the pages go. */
 	if (!PINDROP_NO_JOBREF) {
@@ -397,6 +423,17 @@ static void buf_free(struct kref *ref)
 		kfree_rcu(buf, rcu);
 	}
 	put_device(&dev->dev);
+}
+
+/* May run under mmap_lock, in exit_mmap() and in the release hook. */
+static void buf_free(struct kref *ref)
+{
+	struct pindrop_buf *buf = container_of(ref, struct pindrop_buf, ref);
+
+	if (buf->import)
+		pindrop_import_give_back(buf, buf_destroy);
+	else
+		buf_destroy(buf);
 }
 
 /**
@@ -416,6 +453,10 @@ static void buf_trace(struct pindrop_buf *buf)
 
 	if (buf->pin) {
 		trace_pindrop_pin(buf);
+		return;
+	}
+	if (buf->import) {
+		trace_pindrop_import(buf);
 		return;
 	}
 	trace_pindrop_buf_alloc(buf);

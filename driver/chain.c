@@ -691,6 +691,25 @@ int pindrop_chain_reset(struct pindrop_dev *dev)
 }
 
 /**
+ * pindrop_chain_is_cut() - can the device reach no memory at all
+ * @dev: the device
+ *
+ * A cut that is asked for is not one yet: the chain is waited for.
+ *
+ * Context: may sleep, as long as the chain takes; the caller holds no lock.
+ * Return: true if it is cut off, and stays so until it was read idle.
+ */
+bool pindrop_chain_is_cut(struct pindrop_dev *dev)
+{
+	bool cut;
+
+	chain_lock(dev);
+	cut = dev->cut && dev->ops->cut;
+	chain_unlock(dev);
+	return cut;
+}
+
+/**
  * pindrop_chain_wedged() - is there no channel that takes jobs
  * @dev: the device
  *

@@ -71,6 +71,12 @@ static bool cursor_unmapped(const struct pindrop_cursor *cur)
 	return cur->buf && !atomic_read(&cur->buf->mapped);
 }
 
+/* Its exporter has taken it back. */
+static bool cursor_revoked(const struct pindrop_cursor *cur)
+{
+	return cur->buf && READ_ONCE(cur->buf->revoked);
+}
+
 /* The next piece of a job; false if the job may not run. */
 static bool piece_fill(struct pindrop_chan *chan, struct pindrop_job *job,
 		       struct pindrop_piece *piece)
@@ -82,6 +88,10 @@ static bool piece_fill(struct pindrop_chan *chan, struct pindrop_job *job,
 	/* The clearing failed: what is in there is somebody else's. */
 	if (job->uses_devmem && !job->zero && !dev->lease_clean) {
 		dev->lease_broken = false; /* this job's failure tells */
+		return false;
+	}
+	if (cursor_revoked(&job->src) || cursor_revoked(&job->dst)) {
+		job->error = -ESTALE;
 		return false;
 	}
 	if (cursor_unmapped(&job->src) || cursor_unmapped(&job->dst))
@@ -327,7 +337,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 		list_move_tail(&queue->node, &chan->runq);
 		if (job->op == PINDROP_OP_COPY && !job->error) {
 			if (!piece_fill(chan, job, piece))
-				job->error = -EIO;
+				job->error = job->error ?: -EIO;
 			else
 				job->error = piece_issue(chan, queue, piece);
 		}
@@ -648,6 +658,76 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			piece_end(chan, piece, error);
 	trace_pindrop_kill_step(chan, ctx->id, 1, PINDROP_STEP_START, count);
 	spin_unlock_irq(&chan->lock);
+}
+
+static bool job_names(const struct pindrop_job *job,
+		      const struct pindrop_buf *buf)
+{
+	return job->src.buf == buf || job->dst.buf == buf;
+}
+
+/* Nothing more of a job is to be done. */
+static void job_revoke(struct pindrop_job *job)
+{
+	if (!job->error)
+		job->error = -ESTALE;
+}
+
+/* Tells whether the hardware has some of them. */
+static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = chan->dev;
+	struct pindrop_piece *piece, *next;
+	bool busy = false;
+
+	/* Thrown away by a reset that is not over: not done again. */
+	list_for_each_entry_safe(piece, next, &chan->replay, node)
+		if (job_names(piece->job, buf))
+			piece_end(chan, piece, -ESTALE);
+	list_for_each_entry(piece, &chan->issued, node) {
+		if (!job_names(piece->job, buf))
+			continue;
+		busy = true;
+		job_revoke(piece->job);
+		if (piece->aborting || READ_ONCE(dev->gone) ||
+		    chan->state == PINDROP_CHAN_GONE)
+			continue;
+		piece->aborting = true;
+		trace_pindrop_kill_step(chan, piece->job->ctx->id, 2,
+					PINDROP_STEP_START, 1);
+		if (dev->ops->abort)
+			dev->ops->abort(dev->engine, piece);
+	}
+	return busy;
+}
+
+/**
+ * pindrop_chan_revoke() - K1 and K2 for what uses a buffer that was taken back
+ * @chan: the channel
+ * @buf: the buffer, marked as revoked
+ *
+ * What is queued with it fails, what is on the hardware is not gone on with.
+ *
+ * Context: process context; takes the channel's lock.
+ * Return: true while some of it is on the hardware.
+ */
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
+{
+	struct pindrop_queue *queue, *next_queue;
+	struct pindrop_job *job, *next;
+	bool busy;
+
+	spin_lock_irq(&chan->lock);
+	/* A queue goes with its context's last job, and that with this lock. */
+	list_for_each_entry_safe(queue, next_queue, &chan->runq, node)
+		list_for_each_entry_safe(job, next, &queue->jobs, node)
+			if (job_names(job, buf)) {
+				job_revoke(job);
+				job_unqueue(chan, queue, job);
+			}
+	busy = revoke_pieces(chan, buf);
+	spin_unlock_irq(&chan->lock);
+	return busy;
 }
 
 static void chan_end_issued_locked(struct pindrop_chan *chan)

@@ -257,6 +257,7 @@ static void dev_quiesce(struct pindrop_dev *dev)
 		pindrop_ctx_set_gone(ctx);
 		pindrop_ctx_kill(ctx, PINDROP_REASON_REMOVE);
 	}
+	pindrop_export_zap(dev);
 	mutex_unlock(&dev->lock);
 	if (PINDROP_BROKEN(K0))
 		WRITE_ONCE(dev->gone, true);
@@ -335,6 +336,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	mutex_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->kept);
 	INIT_LIST_HEAD(&dev->ctxs);
+	INIT_LIST_HEAD(&dev->shares);
 	spin_lock_init(&dev->lease_lock);
 	spin_lock_init(&dev->bufs_lock);
 	INIT_LIST_HEAD(&dev->bufs);

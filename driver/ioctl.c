@@ -5,17 +5,27 @@
  */
 #include "pindrop.h"
 
+#include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/overflow.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+
+/* What EXPORT is to put behind the descriptor that it tells of. */
+struct export_args {
+	struct pindrop_export uapi;
+	struct dma_buf *dmabuf;
+};
 
 union pindrop_args {
 	u32 size;
 	struct pindrop_info info;
 	struct pindrop_alloc alloc;
 	struct pindrop_pin pin;
+	struct pindrop_import import;
+	struct export_args export;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
 	struct pindrop_submit_call submit;
@@ -162,6 +172,73 @@ static void undo_pin(struct pindrop_ctx *ctx, union pindrop_args *args)
 	pindrop_buf_drop_handle(ctx, args->pin.out_handle);
 }
 
+static int verb_import(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	struct pindrop_import *i = &args->import;
+	struct pindrop_buf *buf;
+	int err;
+
+	if (i->flags)
+		return -EOPNOTSUPP;
+	if (i->out_handle || i->out_length)
+		return -EINVAL;
+	err = pindrop_ctx_bind(ctx);
+	if (err)
+		return err;
+	buf = pindrop_import(ctx, i->fd);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	i->out_length = buf->bytes;
+	return pindrop_buf_publish(ctx, buf, &i->out_handle);
+}
+
+static void undo_import(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	pindrop_buf_drop_handle(ctx, args->import.out_handle);
+}
+
+static int verb_export(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	struct pindrop_export *e = &args->export.uapi;
+	struct pindrop_buf *buf;
+	struct dma_buf *dmabuf;
+	int err;
+
+	if (e->flags)
+		return -EOPNOTSUPP;
+	if (e->out_fd)
+		return -EINVAL;
+	err = pindrop_ctx_check_owner(ctx);
+	if (err)
+		return err;
+	buf = pindrop_buf_get_handle(ctx, e->handle);
+	if (!buf) /* dying contexts have none */
+		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
+	dmabuf = pindrop_export(buf);
+	pindrop_buf_put(buf);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	e->out_fd = get_unused_fd_flags(O_CLOEXEC);
+	if (e->out_fd < 0) {
+		dma_buf_put(dmabuf);
+		return e->out_fd;
+	}
+	args->export.dmabuf = dmabuf;
+	return 0;
+}
+
+static void undo_export(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	put_unused_fd(args->export.uapi.out_fd);
+	dma_buf_put(args->export.dmabuf);
+}
+
+/* From here on it is the program's, and anybody's who guesses its number. */
+static void commit_export(struct pindrop_ctx *ctx, union pindrop_args *args)
+{
+	fd_install(args->export.uapi.out_fd, args->export.dmabuf->file);
+}
+
 static int verb_free(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	int err = pindrop_ctx_check_owner(ctx);
@@ -184,6 +261,18 @@ static int sync_check(const struct pindrop_sync *s)
 	return 0;
 }
 
+static enum dma_data_direction sync_dir(u32 flags)
+{
+	switch (flags & (PINDROP_SYNC_READ | PINDROP_SYNC_WRITE)) {
+	case PINDROP_SYNC_READ:
+		return DMA_FROM_DEVICE;
+	case PINDROP_SYNC_WRITE:
+		return DMA_TO_DEVICE;
+	default:
+		return DMA_BIDIRECTIONAL;
+	}
+}
+
 static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	const struct pindrop_sync *s = &args->sync;
@@ -199,9 +288,14 @@ static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 	buf = pindrop_buf_get_handle(ctx, s->handle);
 	if (!buf) /* dying contexts have none */
 		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
-	if (s->offset + s->length > buf->bytes)
+	if (s->offset + s->length > buf->bytes) {
 		err = -ERANGE;
-	else if (!pindrop_enter(ctx->dev, &idx))
+	} else if (buf->import) {
+		err = pindrop_import_sync(buf, begin, sync_dir(s->flags));
+		pindrop_buf_put(buf);
+		return err;
+	}
+	if (!err && !pindrop_enter(ctx->dev, &idx))
 		err = -ENODEV;
 	if (!err) {
 		pindrop_buf_sync(buf, s->offset, s->length, begin,
@@ -274,6 +368,19 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 		.out = true,
 		.run = verb_pin,
 		.undo = undo_pin,
+	},
+	[PINDROP_VERB_IMPORT] = {
+		VERB(pindrop_import, out_length),
+		.out = true,
+		.run = verb_import,
+		.undo = undo_import,
+	},
+	[PINDROP_VERB_EXPORT] = {
+		VERB(pindrop_export, out_fd),
+		.out = true,
+		.run = verb_export,
+		.undo = undo_export,
+		.commit = commit_export,
 	},
 	[PINDROP_VERB_FREE] = {
 		VERB(pindrop_free, handle),

@@ -105,6 +105,7 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 	struct pindrop_dev *dev = job->ctx->dev;
 	struct pindrop_buf *buf;
 	u64 end, size;
+	int err;
 
 	if (check_add_overflow(offset, length, &end) ||
 	    !IS_ALIGNED(offset | length, dev->limits.align))
@@ -121,6 +122,13 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 	if (end > size) {
 		pindrop_buf_put(buf);
 		return -ERANGE;
+	}
+	if (buf->import) {
+		err = pindrop_import_use(buf, write);
+		if (err) {
+			pindrop_buf_put(buf);
+			return err;
+		}
 	}
 	if (buf->pin) {
 		buf = pindrop_pin_use(job->ctx, buf, offset, length, write);
@@ -270,13 +278,14 @@ static int batch_share(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		       struct pindrop_batch **batch, struct pindrop_buf *buf,
 		       bool write)
 {
+	struct dma_resv *resv = buf ? pindrop_buf_resv(buf) : NULL;
 	int err = 0;
 
-	if (!buf || !buf->resv)
+	if (!resv)
 		return 0;
 	if (!*batch)
 		err = pindrop_batch_create(ctx, chan, batch);
-	return err ?: pindrop_batch_share(*batch, buf->resv, write);
+	return err ?: pindrop_batch_share(*batch, resv, write);
 }
 
 /* What the jobs have in common, if there is anything. */

@@ -173,11 +173,30 @@ static struct pindrop_buf *buf_find(struct pindrop_ctx *ctx,
 
 	rcu_read_lock();
 	xa_for_each(&ctx->handles, handle, buf)
-		if (!buf->pin && pgoff - buf->pgoff < buf->npages &&
+		if (buf->pages && pgoff - buf->pgoff < buf->npages &&
 		    kref_get_unless_zero(&buf->ref))
 			break;
 	rcu_read_unlock();
 	return buf;
+}
+
+/* The area takes over the reference. */
+static void buf_vm_set(struct pindrop_buf *buf, struct vm_area_struct *vma)
+{
+	if (buf->flags & (PINDROP_ALLOC_COHERENT | PINDROP_ALLOC_HUGE)) {
+		vm_flags_set(vma, VM_PFNMAP);
+		if (buf->cpu && !dev_is_dma_coherent(buf->dev->dma_dev))
+			vma->vm_page_prot =
+				pgprot_dmacoherent(vma->vm_page_prot);
+	} else {
+		vm_flags_set(vma, VM_MIXEDMAP);
+	}
+	vm_flags_clear(vma, VM_MAYEXEC);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = buf; /* the reference goes along */
+	vma->vm_ops = &buf_vm_ops;
+	atomic_inc(&buf->vmas);
+	trace_pindrop_buf_map(buf, vma_pages(vma));
 }
 
 static int buf_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
@@ -196,20 +215,32 @@ static int buf_mmap(struct pindrop_ctx *ctx, struct vm_area_struct *vma)
 		pindrop_buf_put(buf);
 		return -EINVAL;
 	}
-	if (buf->flags & (PINDROP_ALLOC_COHERENT | PINDROP_ALLOC_HUGE)) {
-		vm_flags_set(vma, VM_PFNMAP);
-		if (buf->cpu && !dev_is_dma_coherent(buf->dev->dma_dev))
-			vma->vm_page_prot =
-				pgprot_dmacoherent(vma->vm_page_prot);
-	} else {
-		vm_flags_set(vma, VM_MIXEDMAP);
-	}
-	vm_flags_clear(vma, VM_MAYEXEC);
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_private_data = buf; /* the reference goes along */
-	vma->vm_ops = &buf_vm_ops;
-	atomic_inc(&buf->vmas);
-	trace_pindrop_buf_map(buf, vma_pages(vma));
+	buf_vm_set(buf, vma);
+	return 0;
+}
+
+/**
+ * pindrop_mmap_shared() - mmap of a dma-buf of ours
+ * @buf: the buffer
+ * @vma: the new area, within the buffer
+ *
+ * For whoever has the dma-buf: that is what it is for.
+ *
+ * Context: mmap_lock held for write.
+ * Return: 0 or -EINVAL, -EACCES, -ENODEV, as of the file.
+ */
+int pindrop_mmap_shared(struct pindrop_buf *buf, struct vm_area_struct *vma)
+{
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	if (vma->vm_flags & VM_EXEC)
+		return -EACCES;
+	if (READ_ONCE(buf->dev->gone))
+		return -ENODEV;
+	/* The fault handlers know it by where it is in our own file. */
+	vma->vm_pgoff += buf->pgoff;
+	kref_get(&buf->ref); /* this VMA's; buf_vm_close() drops it */
+	buf_vm_set(buf, vma);
 	return 0;
 }
 

@@ -8,8 +8,10 @@
  *        ends. Held by its contexts, through mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
  * user   one per uid that has contexts or buffers. Held by both.
- * buf    memory that jobs name: driver memory, or a pin. Held by its handle,
- *        every VMA and every job.
+ * buf    memory that jobs name: driver memory, a pin or an import. Held by its handle,
+ *        every VMA, every job and every dma-buf that was made of it.
+ * imp    what makes a buf of somebody else's dma-buf, and holds that. Part of
+ *        its buf.
  * pin    what makes a buf of the owner's own memory: pages that stay where
  *        they are, charged to the mm. Part of its buf, which may be that of
  *        a single job.
@@ -27,11 +29,12 @@
  *
  * Lock order, outermost first:
  *   the parent's device lock > dev::chain;
- *   mmap_lock > dma_resv > dev::lock > ctx::reaping > owner::lock
+ *   mmap_lock > dev::lock > ctx::reaping > owner::lock > dma_resv, of dma-bufs
  *   > chan::lock (irq) > ctx::lock (irq) > our fences' locks > wait queues;
  *   dev::bufs_lock, dev::lease_lock, the list of what is in quarantine and the
  *   handle table's own lock are leaves. Fences of others are asked, and told
- *   not to call back, with no spinlock of ours held.
+ *   not to call back, with no spinlock of ours held. dev::chain is taken by who
+ *   is to signal fences: no dma_resv and no memory under it.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
  * anything that may fault. The gate (dev::gate) is SRCU because it is entered
  * under mmap_lock; a wait, a user copy or a long allocation inside of it
@@ -63,6 +66,11 @@
 #include "compat.h"
 #include "engine.h"
 #include "../uapi/pindrop.h"
+
+struct dma_buf;
+struct dma_resv;
+struct pindrop_exported;
+struct pindrop_imported;
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
 #define PINDROP_BROKEN(name) __is_defined(PINDROP_BREAK_##name)
@@ -198,8 +206,9 @@ struct pindrop_chan {
  * @news_wedged: how often it has yet to be told
  * @news_running: ... that it works again
  * @tell: does it
- * @lock: guards @ctxs
+ * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
+ * @shares: pindrop_share::node, dma-bufs of its buffers
  * @lease_lock: guards the next two
  * @lease: id of the context that may use the device's memory, 0: none
  * @lease_chan: on this channel only, whose order the clearing relies on
@@ -255,6 +264,7 @@ struct pindrop_dev {
 	struct work_struct tell;
 	struct mutex lock;
 	struct list_head ctxs;
+	struct list_head shares;
 	spinlock_t lease_lock;
 	u64 lease;
 	unsigned int lease_chan;
@@ -500,6 +510,16 @@ struct pindrop_ctx {
 };
 
 /**
+ * struct pindrop_share - a dma-buf of ours, as removal sees it
+ * @node: in dev::shares
+ * @inode: what user space maps; referenced
+ */
+struct pindrop_share {
+	struct list_head node;
+	struct inode *inode;
+};
+
+/**
  * struct pindrop_mark - a segment of a long scatter list
  * @sg: the segment
  * @offset: where it begins, in bytes
@@ -511,7 +531,7 @@ struct pindrop_mark {
 
 /**
  * struct pindrop_buf - memory that jobs name
- * @ref: handle, VMAs, jobs
+ * @ref: handle, VMAs, jobs, dma-bufs
  * @rcu: readers of the handle table may still look at @ref
  * @dev: its device; referenced
  * @user: who is charged; referenced
@@ -522,14 +542,19 @@ struct pindrop_mark {
  * @bytes: its size
  * @npages: the same in pages
  * @pages: each with a reference of ours; of a COHERENT one only their addresses.
- *	Of a pin NULL: see @sgt
+ *	Of a pin and an import NULL: see @sgt
  * @pin: of a pin, else NULL; see pin.c
  * @of: the pin that a job's own mapping shows a part of, referenced, or NULL
  * @of_offset: first byte of that part
  * @first: bytes into the page where it begins
- * @resv: of memory that is shared as a dma-buf, its fences; NULL: it is not
  * @dir: what the device may do with it
  * @attrs: how it is mapped
+ * @import: of an import, else NULL; see import.c
+ * @revoked: the exporter wants an import back: nothing is issued with it
+ * @exported: since the first EXPORT, else NULL; see export.c
+ * @exports: dma-bufs of it, for tracing
+ * @resv: whose fences others wait for, and theirs: that of its dma-bufs; NULL
+ *	while there are none. See pindrop_buf_resv()
  * @sgt: bus addresses; of a COHERENT one a single entry
  * @marks: for a seek in @sgt, or NULL
  * @nmarks: their number
@@ -563,8 +588,12 @@ struct pindrop_buf {
 	struct pindrop_pinned *pin;
 	struct pindrop_buf *of;
 	u64 of_offset;
-	unsigned int first;
+	struct pindrop_imported *import;
+	bool revoked;
+	struct pindrop_exported *exported;
+	atomic_t exports;
 	struct dma_resv *resv;
+	unsigned int first;
 	enum dma_data_direction dir;
 	unsigned long attrs;
 	struct sg_table sgt;
@@ -724,6 +753,20 @@ bool pindrop_enter(struct pindrop_dev *dev, int *idx);
 bool pindrop_iommu_blocks(struct pindrop_dev *dev);
 void pindrop_exit(struct pindrop_dev *dev, int idx);
 
+/**
+ * pindrop_buf_resv() - what others wait for before they use a buffer
+ * @buf: the buffer
+ *
+ * Context: any.
+ * Return: the reservation object of its dma-bufs, which lives as long as it
+ * does; NULL if it is nobody's but ours.
+ */
+static inline struct dma_resv *pindrop_buf_resv(const struct pindrop_buf *buf)
+{
+	/* Pairs with the release where it gets one. */
+	return smp_load_acquire(&buf->resv);
+}
+
 /* context.c: an open file */
 extern const struct file_operations pindrop_fops;
 int pindrop_ctx_bind(struct pindrop_ctx *ctx);
@@ -769,6 +812,7 @@ void pindrop_buf_abort(struct pindrop_buf *buf);
 int pindrop_buf_map(struct pindrop_buf *buf,
 		    int (*map)(struct pindrop_buf *buf));
 int pindrop_buf_map_sgt(struct pindrop_buf *buf);
+void pindrop_buf_set_list(struct pindrop_buf *buf, const struct sg_table *sgt);
 struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 				      u32 flags);
 struct pindrop_buf *pindrop_buf_get_handle(struct pindrop_ctx *ctx, u32 handle);
@@ -802,8 +846,25 @@ struct pindrop_buf *pindrop_pin_use(struct pindrop_ctx *ctx,
 				    u64 length, bool write);
 void pindrop_pin_written(struct pindrop_buf *buf, u64 offset, u64 length);
 
+/* export.c: driver memory as a dma-buf */
+struct dma_buf *pindrop_export(struct pindrop_buf *buf);
+void pindrop_export_free(struct pindrop_buf *buf);
+void pindrop_export_zap(struct pindrop_dev *dev);
+
+/* import.c: somebody else's dma-buf */
+struct pindrop_buf *pindrop_import(struct pindrop_ctx *ctx, int fd);
+struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf);
+int pindrop_import_use(const struct pindrop_buf *buf, bool write);
+int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
+			enum dma_data_direction dir);
+void pindrop_import_unmap(struct pindrop_buf *buf);
+void pindrop_import_drop(struct pindrop_buf *buf);
+void pindrop_import_give_back(struct pindrop_buf *buf,
+			      void (*destroy)(struct pindrop_buf *buf));
+
 /* mmap.c: what user space maps */
 int pindrop_mmap(struct file *file, struct vm_area_struct *vma);
+int pindrop_mmap_shared(struct pindrop_buf *buf, struct vm_area_struct *vma);
 #if PINDROP_HUGE
 unsigned long pindrop_get_unmapped_area(struct file *file, unsigned long addr,
 					unsigned long len, unsigned long pgoff,
@@ -881,6 +942,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
 void pindrop_chan_prove(struct pindrop_chan *chan);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
@@ -899,6 +961,7 @@ unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);
 int pindrop_chain_reset(struct pindrop_dev *dev);
+bool pindrop_chain_is_cut(struct pindrop_dev *dev);
 bool pindrop_chain_wedged(struct pindrop_dev *dev);
 
 /* reaper.c: what becomes of jobs that are over */

@@ -106,6 +106,10 @@ DECLARE_EVENT_CLASS(
 DEFINE_EVENT(pindrop_pin, pindrop_pin, TP_PROTO(const struct pindrop_buf *buf),
 	     TP_ARGS(buf));
 
+/* A dma-buf is mapped for the device and has its handle. */
+DEFINE_EVENT(pindrop_pin, pindrop_import,
+	     TP_PROTO(const struct pindrop_buf *buf), TP_ARGS(buf));
+
 /* Its pages are about to be unpinned. */
 DEFINE_EVENT(pindrop_pin, pindrop_unpin,
 	     TP_PROTO(const struct pindrop_buf *buf), TP_ARGS(buf));
@@ -185,6 +189,30 @@ DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_buf_free,
 	TP_ARGS(buf, count),
 	TP_printk("dev=%d ctx=%llu buf=%llu bytes=%lu",
 		  __entry->dev, __entry->ctx, __entry->buf, __entry->count));
+
+/* An import is taken back; it is unmapped when no job can touch it any more. */
+DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_revoke,
+		   TP_PROTO(const struct pindrop_buf *buf, unsigned long count),
+		   TP_ARGS(buf, count),
+		   TP_printk("dev=%d ctx=%llu buf=%llu npages=%lu",
+			     __entry->dev, __entry->ctx, __entry->buf,
+			     __entry->count));
+
+/* A dma-buf is made of a buffer; so many there are now. */
+DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_export,
+		   TP_PROTO(const struct pindrop_buf *buf, unsigned long count),
+		   TP_ARGS(buf, count),
+		   TP_printk("dev=%d ctx=%llu buf=%llu exports=%lu",
+			     __entry->dev, __entry->ctx, __entry->buf,
+			     __entry->count));
+
+/* A dma-buf goes: nobody has it any more. */
+DEFINE_EVENT_PRINT(pindrop_buf_count, pindrop_unexport,
+		   TP_PROTO(const struct pindrop_buf *buf, unsigned long count),
+		   TP_ARGS(buf, count),
+		   TP_printk("dev=%d ctx=%llu buf=%llu exports=%lu",
+			     __entry->dev, __entry->ctx, __entry->buf,
+			     __entry->count));
 
 /*
  * One range of bus addresses, without a gap: the device may use it from the

@@ -50,7 +50,8 @@
  * - ERANGE: beyond the end of the buffer or of the device's memory.
  * - ENOMEM: no memory, or none that the device can reach; pinning more than
  *	RLIMIT_MEMLOCK allows.
- * - EACCES: a job would write memory that is pinned for reading only.
+ * - EACCES: a job would write memory that is pinned, or was given away, for
+ *   reading only.
  * - EDQUOT: a limit of the context (see INFO), or of its user: 4,096 open
  *   files (then it is open() that fails), 65,536 unfinished jobs, buffers of
  *   half of the machine's memory; or of a device: 8 MiB of pins in jobs that
@@ -60,7 +61,9 @@
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
  *	From open(): all of its channels hang.
  * - ECANCELED: in WAIT's out_result only: cancelled with its context.
- * - ESTALE: pinned memory is not what the program has there any more.
+ * - ESTALE: pinned memory is not what the program has there any more; imported
+ *   memory was taken back by its exporter. In WAIT's out_result: meanwhile.
+ * - EBADF: no such descriptor. EMFILE, ENFILE: no room for another one.
  * - EINTR: interrupted; calling again with the same arguments is right.
  */
 
@@ -81,10 +84,6 @@ enum pindrop_verb {
 	PINDROP_VERB_RING_ENTER = 0x0a,
 	PINDROP_VERB_NR
 };
-
-/* Reserved; these answer -ENOTTY until INFO's out_verbs has their bit. */
-#define PINDROP_IOC_IMPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_IMPORT)
-#define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
 
 /**
  * enum pindrop_cap - what the engine can do (INFO's out_caps)
@@ -265,12 +264,73 @@ struct pindrop_pin {
 #define PINDROP_IOC_PIN _IO(PINDROP_IOC_TYPE, PINDROP_VERB_PIN)
 
 /**
+ * struct pindrop_import - PINDROP_IOC_IMPORT: somebody else's dma-buf for jobs
+ * @size: sizeof(struct pindrop_import)
+ * @flags: must be 0 (-EOPNOTSUPP)
+ * @fd: descriptor of the dma-buf; it may be closed afterwards
+ * @out_handle: its name in this context, as ALLOC's
+ * @out_length: bytes
+ *
+ * Binds the context. The memory is mapped for the device, and held, until FREE
+ * and the end of all jobs with it; its size counts for the user as ALLOC's does.
+ * Jobs may write it if the descriptor was opened for writing (else -EACCES).
+ * Programs map the dma-buf itself, there is no offset for it here. SYNC is of all
+ * of it, and what DMA_BUF_IOCTL_SYNC does: its beginning waits for others'
+ * jobs, and may be interrupted. EXPORT of it is a descriptor of the same dma-buf.
+ *
+ * If the exporter takes the memory back, jobs with it end with -ESTALE, and new
+ * ones are refused with that; it has it when the device cannot touch it any
+ * more.
+ *
+ * Errors: EBADF, EINVAL (no dma-buf), EOPNOTSUPP (flag; the exporter does not
+ * give it to this device, or as what it cannot use), ESTALE, ENOMEM, EDQUOT
+ * (handles, bytes), EPERM, EOWNERDEAD, ENODEV, EINTR.
+ */
+struct pindrop_import {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 out_handle;
+	__aligned_u64 out_length;
+};
+
+#define PINDROP_IOC_IMPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_IMPORT)
+
+/**
+ * struct pindrop_export - PINDROP_IOC_EXPORT: a dma-buf of a buffer
+ * @size: sizeof(struct pindrop_export)
+ * @flags: must be 0 (-EOPNOTSUPP)
+ * @handle: a buffer of this context
+ * @out_fd: a new file descriptor, to be read and written, and closed by exec
+ *
+ * Whoever has the descriptor, in whatever process or driver, holds the memory:
+ * it outlives FREE, this file, the owner and the device, and stays as it is
+ * while they have it. It is charged to who allocated it. mmap() of the
+ * descriptor takes MAP_SHARED only (-EINVAL), no PROT_EXEC (-EACCES), and is
+ * for anybody; when the device goes, touching the mapping raises SIGBUS, and
+ * mmap() is -ENODEV. What other devices have mapped stays. DMA_BUF_IOCTL_SYNC
+ * is for CPU accesses as SYNC is, and any device's.
+ *
+ * EOPNOTSUPP: what has PINDROP_ALLOC_COHERENT goes with the device, and pinned
+ * memory is the owner's, who may put other pages in its place. Other errors:
+ * EINVAL, ENOENT, ENOMEM, EMFILE, ENFILE, EPERM, EOWNERDEAD, ENODEV.
+ */
+struct pindrop_export {
+	__u32 size;
+	__u32 flags;
+	__u32 handle;
+	__s32 out_fd;
+};
+
+#define PINDROP_IOC_EXPORT _IO(PINDROP_IOC_TYPE, PINDROP_VERB_EXPORT)
+
+/**
  * struct pindrop_free - PINDROP_IOC_FREE: drop a handle
  * @size: sizeof(struct pindrop_free)
  * @handle: what to drop
  *
- * The memory lives on while it is mapped or a job uses it. Errors: ENOENT,
- * EPERM, EOWNERDEAD, ENODEV.
+ * The memory lives on while it is mapped, exported or a job uses it. Errors:
+ * ENOENT, EPERM, EOWNERDEAD, ENODEV.
  */
 struct pindrop_free {
 	__u32 size;
@@ -437,7 +497,7 @@ struct pindrop_submit {
  *	2^63 - 1 or more: for ever
  * @out_ticket: all up to here are finished
  * @out_result: 0, or the negative errno of the first job in @first to @ticket
- *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV; -ENODATA: results
+ *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV, -ESTALE; -ENODATA: results
  *	that old were dropped, the last 1,024 failures are kept)
  * @out_state: enum pindrop_state of the context
  * @out_failed: ticket of that job, or 0

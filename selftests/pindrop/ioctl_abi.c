@@ -49,6 +49,8 @@ FIXTURE_SETUP(verb)
 	ASSERT_EQ(0, mprotect(self->area + 2 * self->env.page, self->env.page,
 			      PROT_NONE));
 	self->args = (void *)self->area;
+	if (variant->verb->dmabuf)
+		MUST(pd_export(self->fd, self->buf.handle, &good_dmabuf));
 	if (variant->verb->ring) {
 		struct pindrop_ring_setup setup = { .size = sizeof(setup),
 						    .entries = 8 };
@@ -59,7 +61,15 @@ FIXTURE_SETUP(verb)
 
 FIXTURE_TEARDOWN(verb)
 {
+	int fd;
+
 	munmap(self->area, 3 * self->env.page);
+	if (variant->verb->dmabuf)
+		close(good_dmabuf);
+	/* What EXPORT gave out was opened after all else. */
+	if (variant->verb->nr == PINDROP_VERB_EXPORT)
+		for (fd = self->fd + 1; fd < self->fd + 64; fd++)
+			close(fd);
 	close(self->fd);
 	PD_TEARDOWN(&self->env);
 }
@@ -357,48 +367,6 @@ TEST_F(verb, from_32_bits)
 	EXPECT_EQ(0, memcmp(&native, self->args, verb->size));
 }
 #endif
-
-FIXTURE(reserved)
-{
-	struct pd_env env;
-	int fd;
-};
-
-FIXTURE_VARIANT(reserved)
-{
-	unsigned int nr;
-};
-
-#define V(name, NAME)                                                  \
-	FIXTURE_VARIANT_ADD(reserved, name)                            \
-	{                                                              \
-		.nr = PINDROP_VERB_##NAME                              \
-	};
-IOCTL_RESERVED(V)
-#undef V
-
-FIXTURE_SETUP(reserved)
-{
-	PD_SETUP(&self->env);
-	self->fd = pd_open(&self->env);
-	ASSERT_LE(0, self->fd);
-}
-
-FIXTURE_TEARDOWN(reserved)
-{
-	close(self->fd);
-	PD_TEARDOWN(&self->env);
-}
-
-/* Whatever is given, even what would be a fault for others. */
-TEST_F(reserved, not_there)
-{
-	union ioctl_args args = { .size = sizeof(args) };
-
-	ASSERT_EQ(0, self->env.info.out_verbs >> variant->nr & 1);
-	FAILS(ENOTTY, pd_ioctl(self->fd, variant->nr, &args));
-	FAILS(ENOTTY, pd_ioctl(self->fd, variant->nr, NULL));
-}
 
 FIXTURE(numbers)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The verbs, as a table: ioctl_abi makes the same tests for each of them.
- * A verb that gets built moves from IOCTL_RESERVED to IOCTL_BUILT, with an
- * entry in ioctl_verbs and a function that fills in good arguments.
+ * Each has an entry in ioctl_verbs and a function that fills in good arguments.
  */
 #ifndef IOCTL_TABLE_H
 #define IOCTL_TABLE_H
@@ -12,26 +11,26 @@
 #include <stddef.h>
 
 /* V(verb, VERB) */
-#define IOCTL_BUILT(V)                                                 \
-	V(info, INFO)                                                  \
-	V(alloc, ALLOC)                                                \
-	V(pin, PIN)                                                    \
-	V(free, FREE)                                                  \
-	V(sync, SYNC)                                                  \
-	V(submit, SUBMIT)                                              \
-	V(wait, WAIT)                                                  \
-	V(ring_setup, RING_SETUP)                                      \
+#define IOCTL_BUILT(V)            \
+	V(info, INFO)             \
+	V(alloc, ALLOC)           \
+	V(pin, PIN)               \
+	V(import, IMPORT)         \
+	V(export, EXPORT)         \
+	V(free, FREE)             \
+	V(sync, SYNC)             \
+	V(submit, SUBMIT)         \
+	V(wait, WAIT)             \
+	V(ring_setup, RING_SETUP) \
 	V(ring_enter, RING_ENTER)
-
-#define IOCTL_RESERVED(V)                                              \
-	V(import, IMPORT)                                              \
-	V(export, EXPORT)
 
 union ioctl_args {
 	__u32 size;
 	struct pindrop_info info;
 	struct pindrop_alloc alloc;
 	struct pindrop_pin pin;
+	struct pindrop_import import;
+	struct pindrop_export export;
 	struct pindrop_free free;
 	struct pindrop_sync sync;
 	struct pindrop_submit submit;
@@ -55,6 +54,7 @@ struct ioctl_field {
  * @owner: for the owner alone
  * @binds: makes an owner of the first who calls it
  * @ring: is for a context that has a ring
+ * @dmabuf: needs good_dmabuf
  * @zero: fields that have to be zero on entry
  * @good: fills in arguments that succeed; @handle names a buffer of a page
  */
@@ -66,6 +66,7 @@ struct ioctl_verb {
 	bool owner;
 	bool binds;
 	bool ring;
+	bool dmabuf;
 	struct ioctl_field zero[24];
 	void (*good)(union ioctl_args *args, __u32 handle);
 };
@@ -98,6 +99,20 @@ static void good_pin(union ioctl_args *args, __u32 handle)
 	args->pin.flags = PINDROP_PIN_WRITE;
 	args->pin.address = (unsigned long)good_page;
 	args->pin.length = sizeof(good_page);
+}
+
+/* A descriptor of a dma-buf, the same in a child; whoever tests has put it here. */
+static int good_dmabuf = -1;
+
+static void good_import(union ioctl_args *args, __u32 handle)
+{
+	(void)handle;
+	args->import.fd = good_dmabuf;
+}
+
+static void good_export(union ioctl_args *args, __u32 handle)
+{
+	args->export.handle = handle;
 }
 
 static void good_free(union ioctl_args *args, __u32 handle)
@@ -193,6 +208,29 @@ static const struct ioctl_verb ioctl_verbs[PINDROP_VERB_NR] = {
 			IOCTL_FIELD(pindrop_pin, reserved),
 		},
 		.good = good_pin,
+	},
+	[PINDROP_VERB_IMPORT] = {
+		.nr = PINDROP_VERB_IMPORT,
+		IOCTL_SIZE(pindrop_import, out_length),
+		.flags = offsetof(struct pindrop_import, flags),
+		.owner = true,
+		.binds = true,
+		.dmabuf = true,
+		.zero = {
+			IOCTL_FIELD(pindrop_import, out_handle),
+			IOCTL_FIELD(pindrop_import, out_length),
+		},
+		.good = good_import,
+	},
+	[PINDROP_VERB_EXPORT] = {
+		.nr = PINDROP_VERB_EXPORT,
+		IOCTL_SIZE(pindrop_export, out_fd),
+		.flags = offsetof(struct pindrop_export, flags),
+		.owner = true,
+		.zero = {
+			IOCTL_FIELD(pindrop_export, out_fd),
+		},
+		.good = good_export,
 	},
 	[PINDROP_VERB_FREE] = {
 		.nr = PINDROP_VERB_FREE,

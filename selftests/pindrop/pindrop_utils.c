@@ -265,6 +265,30 @@ int pd_pin(int fd, const void *mem, size_t len, __u32 flags, struct pd_buf *pin)
 	return err;
 }
 
+int pd_export(int fd, __u32 handle, int *dmabuf)
+{
+	struct pindrop_export args = {
+		.size = sizeof(args),
+		.handle = handle,
+	};
+	int err = pd_ioctl(fd, PINDROP_VERB_EXPORT, &args);
+
+	*dmabuf = err ? -1 : args.out_fd;
+	return err;
+}
+
+int pd_import(int fd, int dmabuf, struct pd_buf *buf)
+{
+	struct pindrop_import args = { .size = sizeof(args), .fd = dmabuf };
+	int err = pd_ioctl(fd, PINDROP_VERB_IMPORT, &args);
+
+	*buf = (struct pd_buf){
+		.handle = args.out_handle,
+		.len = args.out_length,
+	};
+	return err;
+}
+
 int pd_free(int fd, __u32 handle)
 {
 	struct pindrop_free args = { .size = sizeof(args), .handle = handle };

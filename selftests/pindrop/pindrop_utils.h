@@ -75,7 +75,7 @@ struct pd_env {
 	struct pd_counters before;
 };
 
-/* A buffer; @map is NULL while it is not mapped. Or a pin, see pd_pin(). */
+/* A buffer; @map is NULL while it is not mapped. Or a pin or an import. */
 struct pd_buf {
 	__u32 handle;
 	__u64 offset;
@@ -104,6 +104,8 @@ int pd_info(int fd, struct pindrop_info *info);
 int pd_alloc(int fd, __u64 len, __u32 flags, struct pd_buf *buf);
 int pd_pin(int fd, const void *mem, size_t len, __u32 flags,
 	   struct pd_buf *pin);
+int pd_export(int fd, __u32 handle, int *dmabuf);
+int pd_import(int fd, int dmabuf, struct pd_buf *buf);
 int pd_free(int fd, __u32 handle);
 int pd_sync(int fd, __u32 handle, __u32 flags, __u64 offset, __u64 len);
 int pd_submit(int fd, const struct pindrop_job_desc *jobs, unsigned int count,

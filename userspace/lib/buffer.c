@@ -3,6 +3,7 @@
 #include "private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,11 +32,29 @@ static struct pindrop_buf *buf_create(struct pindrop *dev, uint64_t length)
 	pthread_mutex_init(&buf->lock, NULL);
 	buf->dev = pindrop_ref(dev);
 	buf->length = length;
+	buf->dmabuf = -1;
 	return buf;
+}
+
+/* What is imported is mapped where it is from. */
+static int map_dmabuf(struct pindrop_buf *buf)
+{
+	void *data;
+
+	if (buf->length > SIZE_MAX)
+		return -ENOMEM;
+	data = mmap(NULL, buf->length, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    buf->dmabuf, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	buf->data = data;
+	return 0;
 }
 
 static void buf_destroy(struct pindrop_buf *buf)
 {
+	if (buf->dmabuf >= 0)
+		close(buf->dmabuf);
 	pindrop_unref(buf->dev);
 	pthread_mutex_destroy(&buf->lock);
 	free(buf);
@@ -138,6 +157,76 @@ PINDROP_EXPORT int pindrop_buf_pin(struct pindrop *dev, void *data,
 }
 
 /**
+ * pindrop_buf_import() - let the device reach what another driver gives away
+ * @dev: the device
+ * @fd: descriptor of a dma-buf; stays the caller's, and may be closed
+ * @buf: the buffer
+ *
+ * Makes the caller's address space the owner of @dev if it has none. The
+ * dma-buf is held until the last reference is dropped and no job uses it any
+ * more. Jobs may write it if @fd was opened for writing. Where its exporter
+ * takes it back, jobs with @buf fail with -ESTALE from then on.
+ *
+ * Context: any thread; may block for the exporter.
+ * Return: 0, with a reference in @buf that the caller drops with
+ * pindrop_buf_unref(); or
+ * -EBADF, -EINVAL (no dma-buf), -EOPNOTSUPP (not for this device), -ESTALE,
+ * -ENOMEM, -EMFILE, -EDQUOT (a limit of the context or the user), -EPERM (@dev
+ * has another owner), -EOWNERDEAD, -ENODEV (the device is gone), -EINTR (call
+ * again).
+ */
+PINDROP_EXPORT int pindrop_buf_import(struct pindrop *dev, int fd,
+				      struct pindrop_buf **buf)
+{
+	struct pindrop_import args = { .size = sizeof(args), .fd = fd };
+	struct pindrop_buf *new;
+	int err = 0;
+
+	new = buf_create(dev, 0);
+	if (!new)
+		return -ENOMEM;
+	/* For who maps it: that is done there. */
+	new->dmabuf = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (new->dmabuf < 0)
+		err = -errno;
+	if (!err)
+		err = pindrop_ioctl(dev, PINDROP_IOC_IMPORT, &args);
+	if (err) {
+		buf_destroy(new);
+		return err;
+	}
+	new->length = args.out_length;
+	new->handle = args.out_handle;
+	*buf = new;
+	return 0;
+}
+
+/**
+ * pindrop_buf_export() - give a buffer away, as a dma-buf
+ * @buf: the buffer; not pinned, and not PINDROP_ALLOC_COHERENT
+ * @fd: a descriptor that the caller closes; not inherited by exec
+ *
+ * Whoever has it holds the memory: other drivers and other processes, also when
+ * this one is gone, or the device is. Of an import it is the same dma-buf.
+ *
+ * Context: any thread.
+ * Return: 0, or -EOPNOTSUPP (pinned or coherent), -ENOMEM, -EMFILE, -ENFILE,
+ * -EPERM (not the owner), -EOWNERDEAD, -ENODEV (the device is gone).
+ */
+PINDROP_EXPORT int pindrop_buf_export(struct pindrop_buf *buf, int *fd)
+{
+	struct pindrop_export args = {
+		.size = sizeof(args),
+		.handle = buf->handle,
+	};
+	int err = pindrop_ioctl(buf->dev, PINDROP_IOC_EXPORT, &args);
+
+	if (!err)
+		*fd = args.out_fd;
+	return err;
+}
+
+/**
  * pindrop_buf_ref() - take a reference
  * @buf: the buffer
  *
@@ -183,17 +272,21 @@ PINDROP_EXPORT struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf)
  *
  * Mapped when first asked for, unmapped with the last reference. When the
  * device goes, touching the memory raises SIGBUS. Of a pin it is where the
- * program has it.
+ * program has it; an import is mapped as its exporter does it, if it can
+ * be.
  *
  * Context: any thread; does not block.
- * Return: 0, or -ENOMEM, -EPERM (not the owner), -EOWNERDEAD, -ENODEV.
+ * Return: 0, or -ENOMEM, -EPERM (not the owner), -EOWNERDEAD, -ENODEV; of an
+ * import, what its exporter says: often -EINVAL, -ENODEV or -EACCES.
  */
 PINDROP_EXPORT int pindrop_buf_map(struct pindrop_buf *buf, void **data)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&buf->lock);
-	if (!buf->data)
+	if (!buf->data && buf->dmabuf >= 0)
+		err = map_dmabuf(buf);
+	else if (!buf->data)
 		err = pindrop_mmap(buf->dev, buf->length,
 				   PROT_READ | PROT_WRITE, buf->offset,
 				   &buf->data);
@@ -222,7 +315,7 @@ PINDROP_EXPORT uint64_t pindrop_buf_length(const struct pindrop_buf *buf)
  * For those who map it themselves: a part of it, or at a place of their own.
  *
  * Context: any thread; does not block.
- * Return: the offset; of a pin 0.
+ * Return: the offset; of a pin or an import 0.
  */
 PINDROP_EXPORT uint64_t pindrop_buf_offset(const struct pindrop_buf *buf)
 {
@@ -251,7 +344,7 @@ PINDROP_EXPORT uint32_t pindrop_buf_handle(const struct pindrop_buf *buf)
  *
  * Needed where the device does not see the CPU's caches, cheap elsewhere.
  *
- * Context: any thread; does not block.
+ * Context: any thread; of an import the beginning may block for others' jobs.
  * Return: 0, or -EINVAL (@flags, @length, beyond 2^64), -EOPNOTSUPP (unknown
  * flag), -ERANGE (beyond the end), -EPERM (not the owner), -EOWNERDEAD,
  * -ENODEV.

@@ -85,6 +85,8 @@ int pindrop_buf_alloc(struct pindrop *dev, uint64_t length, uint32_t flags,
 		      struct pindrop_buf **buf);
 int pindrop_buf_pin(struct pindrop *dev, void *data, uint64_t length,
 		    uint32_t flags, struct pindrop_buf **buf);
+int pindrop_buf_import(struct pindrop *dev, int fd, struct pindrop_buf **buf);
+int pindrop_buf_export(struct pindrop_buf *buf, int *fd);
 struct pindrop_buf *pindrop_buf_ref(struct pindrop_buf *buf);
 struct pindrop_buf *pindrop_buf_unref(struct pindrop_buf *buf);
 int pindrop_buf_map(struct pindrop_buf *buf, void **data);

@@ -37,6 +37,7 @@ struct pindrop {
  * @lock: guards @data
  * @data: the mapping, made when it is first asked for, or NULL
  * @pinned: @data is the program's own
+ * @dmabuf: of an import, a descriptor of it; else -1
  */
 struct pindrop_buf {
 	atomic_uint refs;
@@ -47,6 +48,7 @@ struct pindrop_buf {
 	pthread_mutex_t lock;
 	void *data;
 	bool pinned;
+	int dmabuf;
 };
 
 /**

@@ -61,7 +61,7 @@ PINDROP_EXPORT const char *pindrop_strerror(int err)
 	case ECANCELED:
 		return "cancelled with its context";
 	case ESTALE:
-		return "the pinned memory was replaced";
+		return "the memory was replaced, or taken back";
 	case ETIME:
 		return "not finished in time";
 	case ENODATA:

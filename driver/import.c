@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IMPORT: somebody else's dma-buf as memory that jobs name. It is mapped for
+ * the device as long as the buffer lives, and kept where it is; its pages are
+ * the exporter's, so nothing here looks at one, and user space maps it there.
+ *
+ * The exporter may take it back. Then what is queued fails, what is on the
+ * hardware is stopped as in a death, and only when nothing of it can reach the
+ * memory any more, by proof or behind a cut, it is unmapped: never because
+ * time has passed.
+ *
+ * What is given back needs the reservation's lock, which others may have for
+ * long: a work does it, and who dies waits for that a moment, and no longer.
+ */
+#include "pindrop.h"
+
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+
+/* What giving one back takes at most, unless somebody has the lock. */
+#define IMPORT_WAIT_MS 100
+/* How often a revoke looks whether the hardware is done, at first and later. */
+#define IMPORT_LOOK_MS 5
+#define IMPORT_LOOK_LATE_MS 1000
+
+/**
+ * struct pindrop_imported - what makes a buffer an import
+ * @buf: the buffer
+ * @dmabuf: where the memory is from; referenced
+ * @attach: our place in there, pinned; NULL before and after
+ * @keeper: one without a mapping, which keeps the memory of a device that
+ *	went without proof, or NULL
+ * @sgt: the exporter's list, while it is mapped
+ * @revoke: stops jobs and unmaps
+ * @free: runs @destroy
+ * @destroy: the rest of the buffer's end
+ * @waiter: somebody waits for that; this and the next under import_lock
+ * @late: somebody did, and gave up
+ */
+struct pindrop_imported {
+	struct pindrop_buf *buf;
+	struct dma_buf *dmabuf;
+	struct dma_buf_attachment *attach;
+	struct dma_buf_attachment *keeper;
+	struct sg_table *sgt;
+	struct work_struct revoke;
+	struct work_struct free;
+	void (*destroy)(struct pindrop_buf *buf);
+	struct completion *waiter;
+	bool late;
+};
+
+static DEFINE_SPINLOCK(import_lock);
+static unsigned int import_late; /* imports that are late; under import_lock */
+
+static void import_detach(struct pindrop_imported *imp)
+{
+	dma_buf_detach(imp->dmabuf, imp->attach);
+	imp->attach = NULL;
+}
+
+static void import_unpin(struct pindrop_imported *imp)
+{
+	dma_resv_lock(imp->dmabuf->resv, NULL);
+	dma_buf_unpin(imp->attach);
+	dma_resv_unlock(imp->dmabuf->resv);
+}
+
+/*
+ * Who copies a bounce buffer back when it is unmapped copies what the CPU had
+ * there when a job last used it: make that the present.
+ */
+static void import_refresh(struct pindrop_buf *buf, struct sg_table *sgt)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (!buf->need_sync || pindrop_buf_translated(buf->dev))
+		return;
+	for_each_sgtable_dma_sg(sgt, sg, i)
+		dma_sync_single_for_device(buf->dev->dma_dev,
+					   sg_dma_address(sg), sg_dma_len(sg),
+					   buf->dir);
+}
+
+/* Who saw it mapped is done with the list, which goes with the mapping. */
+static void import_pass_channels(struct pindrop_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->limits.channels; i++) {
+		spin_lock_irq(&dev->chans[i].lock);
+		spin_unlock_irq(&dev->chans[i].lock);
+	}
+}
+
+/**
+ * pindrop_import_unmap() - take an import from the device
+ * @buf: the import; no longer said to be mapped
+ *
+ * Without proof the exporter does not get the memory back yet, unless it asked
+ * for it. Some kernels unmap only what is detached: then something else keeps
+ * it.
+ *
+ * Context: process context, no lock held but the chain's and the device's; the
+ * parent is bound, or it bounces, and was proved over since.
+ */
+void pindrop_import_unmap(struct pindrop_buf *buf)
+{
+	struct pindrop_imported *imp = buf->import;
+	bool keep = pindrop_quarantine_has(buf) && !READ_ONCE(buf->revoked);
+
+	import_pass_channels(buf->dev);
+	import_refresh(buf, imp->sgt);
+	dma_resv_lock(imp->dmabuf->resv, NULL);
+	dma_buf_unmap_attachment(imp->attach, imp->sgt, buf->dir);
+	dma_resv_unlock(imp->dmabuf->resv);
+	imp->sgt = NULL;
+	if (keep && dma_buf_is_dynamic(imp->dmabuf))
+		return;
+	if (keep) {
+		imp->keeper = dma_buf_attach(imp->dmabuf, &buf->dev->dev);
+		if (IS_ERR(imp->keeper))
+			imp->keeper = NULL;
+	}
+	import_unpin(imp);
+	import_detach(imp);
+}
+
+/**
+ * pindrop_import_drop() - the exporter gets it all back
+ * @buf: the import; not mapped
+ *
+ * Context: process context, no lock held; may sleep for others.
+ */
+void pindrop_import_drop(struct pindrop_buf *buf)
+{
+	struct pindrop_imported *imp = buf->import;
+
+	if (imp->attach) {
+		import_unpin(imp);
+		import_detach(imp);
+	}
+	if (imp->keeper)
+		dma_buf_detach(imp->dmabuf, imp->keeper);
+	dma_buf_put(imp->dmabuf);
+}
+
+static void import_free_work(struct work_struct *work)
+{
+	struct pindrop_imported *imp =
+		container_of(work, struct pindrop_imported, free);
+
+	imp->destroy(imp->buf);
+	spin_lock(&import_lock);
+	if (imp->late)
+		import_late--;
+	if (imp->waiter)
+		complete(imp->waiter);
+	spin_unlock(&import_lock);
+	kfree(imp);
+}
+
+/* If it is done by now, there is no import any more. */
+static void import_is_late(struct pindrop_imported *imp,
+			   struct completion *done)
+{
+	spin_lock(&import_lock);
+	if (!completion_done(done)) {
+		imp->waiter = NULL;
+		imp->late = true;
+		import_late++;
+	}
+	spin_unlock(&import_lock);
+}
+
+/**
+ * pindrop_import_give_back() - the last reference to an import is gone
+ * @buf: the import
+ * @destroy: what there is to be done, with the exporter's locks
+ *
+ * Waits for it, unless something else is late already: that is the one wait
+ * that somebody with many of them has.
+ *
+ * Context: process context; sleeps, uninterruptibly and bounded.
+ */
+void pindrop_import_give_back(struct pindrop_buf *buf,
+			      void (*destroy)(struct pindrop_buf *buf))
+{
+	struct pindrop_imported *imp = buf->import;
+	struct dma_buf *dmabuf = imp->dmabuf;
+	DECLARE_COMPLETION_ONSTACK(done);
+	bool wait;
+
+	/* So that the last one is put here, where nothing puts it off. */
+	get_dma_buf(dmabuf);
+	imp->destroy = destroy;
+	spin_lock(&import_lock);
+	wait = !import_late;
+	if (wait)
+		imp->waiter = &done;
+	spin_unlock(&import_lock);
+	queue_work(pindrop_forget_wq, &imp->free);
+	if (wait &&
+	    !wait_for_completion_timeout(&done,
+					 msecs_to_jiffies(IMPORT_WAIT_MS)))
+		import_is_late(imp, &done);
+	dma_buf_put(dmabuf);
+}
+
+/* Until nothing of it is on the hardware, or what is there is cut off. */
+static void import_stop_jobs(struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = buf->dev;
+	unsigned int waited = 0, ms, i;
+	bool busy;
+
+	for (;;) {
+		busy = false;
+		for (i = 0; i < dev->limits.channels; i++)
+			busy |= pindrop_chan_revoke(&dev->chans[i], buf);
+		if (!busy || PINDROP_BROKEN(revoke) ||
+		    !atomic_read(&buf->mapped) || pindrop_chain_is_cut(dev))
+			return;
+		if (!waited)
+			for (i = 0; i < dev->limits.channels; i++)
+				pindrop_chain_kick(&dev->chans[i]);
+		ms = waited < 10 * dev->limits.piece_ms ? IMPORT_LOOK_MS :
+							  IMPORT_LOOK_LATE_MS;
+		msleep(ms);
+		waited += ms;
+	}
+}
+
+static void import_revoke_work(struct work_struct *work)
+{
+	struct pindrop_imported *imp =
+		container_of(work, struct pindrop_imported, revoke);
+	struct pindrop_buf *buf = imp->buf;
+
+	import_stop_jobs(buf);
+	pindrop_buf_unmap(buf);
+	pindrop_buf_put(buf); /* import_revoked()'s */
+	module_put(THIS_MODULE);
+}
+
+/* The exporter wants it back, and has the reservation's lock. */
+static void import_revoked(struct dma_buf_attachment *attach)
+{
+	struct pindrop_buf *buf = attach->importer_priv;
+
+	if (READ_ONCE(buf->revoked) || !kref_get_unless_zero(&buf->ref))
+		return; /* it is on its way */
+	/* Pairs with the channel's lock: what is queued is found, or sees it. */
+	WRITE_ONCE(buf->revoked, true);
+	trace_pindrop_revoke(buf, buf->npages);
+	__module_get(THIS_MODULE);
+	queue_work(pindrop_forget_wq, &buf->import->revoke);
+}
+
+static const struct dma_buf_attach_ops import_ops = {
+	PINDROP_REVOKED(import_revoked),
+};
+
+/* What the engine is given has to be what it can do. */
+static int import_check(struct pindrop_buf *buf, struct sg_table *sgt)
+{
+	struct device *parent = buf->dev->dma_dev;
+	u64 mask = dma_get_mask(parent), total = 0;
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		u64 at = sg_dma_address(sg), len = sg_dma_len(sg);
+
+		if (!IS_ALIGNED(at | len, buf->dev->limits.align) ||
+		    (len && at + len - 1 > mask))
+			return -EOPNOTSUPP;
+		total += len;
+	}
+	return total < buf->bytes ? -EOPNOTSUPP : 0;
+}
+
+/* Why an exporter refuses is told in many ways. */
+static int import_errno(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+	case -ERESTARTSYS:
+		return err;
+	case -EINTR:
+		return -ERESTARTSYS;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/* Pinned and mapped, or neither. */
+static int import_map_locked(struct pindrop_buf *buf)
+{
+	struct pindrop_imported *imp = buf->import;
+	struct sg_table *sgt;
+	int err;
+
+	err = dma_buf_pin(imp->attach);
+	if (err)
+		return import_errno(err);
+	sgt = dma_buf_map_attachment(imp->attach, buf->dir);
+	if (IS_ERR(sgt)) {
+		err = import_errno(PTR_ERR(sgt));
+		goto err_unpin;
+	}
+	err = import_check(buf, sgt);
+	if (err)
+		goto err_unmap;
+	imp->sgt = sgt;
+	return 0;
+
+err_unmap:
+	dma_buf_unmap_attachment(imp->attach, sgt, buf->dir);
+err_unpin:
+	dma_buf_unpin(imp->attach);
+	return err;
+}
+
+static int import_map(struct pindrop_buf *buf)
+{
+	struct pindrop_imported *imp = buf->import;
+	struct dma_buf_attachment *attach;
+	int err;
+
+	attach = dma_buf_dynamic_attach(imp->dmabuf, buf->dev->dma_dev,
+					&import_ops, buf);
+	if (IS_ERR(attach))
+		return import_errno(PTR_ERR(attach));
+	imp->attach = attach;
+	err = dma_resv_lock_interruptible(imp->dmabuf->resv, NULL);
+	if (!err) {
+		err = import_map_locked(buf);
+		dma_resv_unlock(imp->dmabuf->resv);
+	} else {
+		err = -ERESTARTSYS;
+	}
+	if (err) {
+		import_detach(imp);
+		return err;
+	}
+	pindrop_buf_set_list(buf, imp->sgt);
+	return 0;
+}
+
+/* Who attaches as we do is to wait until the exporter has moved it. */
+static int import_settle(struct pindrop_buf *buf)
+{
+	long left = dma_resv_wait_timeout(buf->resv, DMA_RESV_USAGE_KERNEL,
+					  true, MAX_SCHEDULE_TIMEOUT);
+
+	if (left < 0)
+		return left;
+	/* It was taken back while nobody could know that it was mapped. */
+	return READ_ONCE(buf->revoked) ? -ESTALE : 0;
+}
+
+static int import_make(struct pindrop_buf *buf)
+{
+	int err;
+
+	err = pindrop_user_charge(&buf->user->bytes, buf->bytes,
+				  pindrop_user_max_bytes());
+	if (err)
+		return err;
+	buf->charged = true;
+	err = pindrop_buf_map(buf, import_map);
+	return err ?: import_settle(buf);
+}
+
+static struct pindrop_buf *import_create(struct pindrop_ctx *ctx,
+					 struct dma_buf *dmabuf)
+{
+	struct pindrop_imported *imp;
+	struct pindrop_buf *buf;
+
+	imp = kzalloc(sizeof(*imp), GFP_KERNEL_ACCOUNT);
+	if (!imp)
+		return NULL;
+	buf = pindrop_buf_create(ctx, dmabuf->size);
+	if (!buf) {
+		kfree(imp);
+		return NULL;
+	}
+	INIT_WORK(&imp->revoke, import_revoke_work);
+	INIT_WORK(&imp->free, import_free_work);
+	imp->buf = buf;
+	imp->dmabuf = dmabuf;
+	get_dma_buf(dmabuf); /* the import's; pindrop_import_drop() */
+	buf->import = imp;
+	buf->resv = dmabuf->resv;
+	buf->npages = PFN_UP(dmabuf->size);
+	/* Who was given it to read does not get it written by a device. */
+	if (!(dmabuf->file->f_mode & FMODE_WRITE))
+		buf->dir = DMA_TO_DEVICE;
+	atomic64_inc(&ctx->dev->stats.buffers);
+	atomic64_add(buf->bytes, &ctx->dev->stats.bytes);
+	return buf;
+}
+
+/**
+ * pindrop_import() - IMPORT: let jobs use a dma-buf
+ * @ctx: for whom; open
+ * @fd: descriptor of the dma-buf
+ *
+ * Context: a user process; may sleep for the exporter; no lock held, not
+ * inside the gate.
+ * Return: a buffer without a handle, or ERR_PTR(): -EBADF, -EINVAL (no dma-buf),
+ * -EOPNOTSUPP (the exporter refuses, or the device cannot have it), -EDQUOT,
+ * -ENOMEM, -ESTALE, -ERESTARTSYS, -ENODEV.
+ */
+struct pindrop_buf *pindrop_import(struct pindrop_ctx *ctx, int fd)
+{
+	struct dma_buf *dmabuf = dma_buf_get(fd);
+	struct pindrop_buf *buf;
+	int err;
+
+	if (IS_ERR(dmabuf))
+		return ERR_CAST(dmabuf);
+	buf = dmabuf->size ? import_create(ctx, dmabuf) : ERR_PTR(-EOPNOTSUPP);
+	dma_buf_put(dmabuf);
+	if (IS_ERR_OR_NULL(buf))
+		return buf ?: ERR_PTR(-ENOMEM);
+	err = import_make(buf);
+	if (err) {
+		pindrop_buf_put(buf);
+		return ERR_PTR(err);
+	}
+	return buf;
+}
+
+/**
+ * pindrop_import_dmabuf() - what an import is of
+ * @buf: the import
+ *
+ * Context: any.
+ * Return: the dma-buf, with a reference.
+ */
+struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf)
+{
+	get_dma_buf(buf->import->dmabuf);
+	return buf->import->dmabuf;
+}
+
+/**
+ * pindrop_import_use() - a job is going to use an import
+ * @buf: the import
+ * @write: the device is to write it
+ *
+ * Context: any.
+ * Return: 0, -ESTALE (taken back) or -EACCES (not to be written).
+ */
+int pindrop_import_use(const struct pindrop_buf *buf, bool write)
+{
+	if (READ_ONCE(buf->revoked))
+		return -ESTALE;
+	return write && buf->dir == DMA_TO_DEVICE ? -EACCES : 0;
+}
+
+/**
+ * pindrop_import_sync() - SYNC of an import is the exporter's business
+ * @buf: the import
+ * @begin: of the CPU's access, else its end
+ * @dir: what the CPU does: DMA_FROM_DEVICE, it reads
+ *
+ * The beginning waits for those who use it, interruptibly.
+ *
+ * Context: a user process; no lock held, not inside the gate.
+ * Return: 0 or what the exporter says.
+ */
+int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
+			enum dma_data_direction dir)
+{
+	struct dma_buf *dmabuf = buf->import->dmabuf;
+
+	return begin ? dma_buf_begin_cpu_access(dmabuf, dir) :
+		       dma_buf_end_cpu_access(dmabuf, dir);
+}
