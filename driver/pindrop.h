@@ -205,7 +205,8 @@ struct pindrop_chan {
  * @told: user space was told that it hangs, or will be
  * @news_wedged: how often it has yet to be told
  * @news_running: ... that it works again
- * @tell: does it
+ * @tell: does it, and what else the chain may not wait for
+ * @take_back: K7 is to be done with imports
  * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @shares: pindrop_share::node, dma-bufs of its buffers
@@ -262,6 +263,7 @@ struct pindrop_dev {
 	atomic_t news_wedged;
 	atomic_t news_running;
 	struct work_struct tell;
+	bool take_back;
 	struct mutex lock;
 	struct list_head ctxs;
 	struct list_head shares;
@@ -792,7 +794,7 @@ void pindrop_quarantine_add(struct pindrop_buf *buf,
 			    const struct pindrop_ctx *ctx);
 void pindrop_quarantine_del(struct pindrop_buf *buf);
 bool pindrop_quarantine_has(struct pindrop_buf *buf);
-void pindrop_quarantine_unmap(struct pindrop_dev *dev);
+void pindrop_quarantine_unmap(struct pindrop_dev *dev, bool imports);
 void pindrop_quarantine_keep(struct pindrop_dev *dev);
 void pindrop_quarantine_prove(const struct bus_type *bus, const char *place);
 
