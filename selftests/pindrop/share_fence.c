@@ -58,6 +58,15 @@ static int open_fds(void)
 	return n;
 }
 
+/* What the next one would be: one that was promised to nobody is not free. */
+static int lowest_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
 static int user_open(const struct pd_env *env, struct user *u, size_t len)
 {
 	u->fd = pd_open(env);
@@ -617,10 +626,12 @@ static struct pindrop_submit good(const struct pindrop_job_desc *job, int fence)
 		struct pindrop_submit s = good(&job, fence);                 \
 		struct pindrop_job_desc bad = { .op = 2 };                   \
 		int before = open_fds();                                     \
+		int next = lowest_fd();                                      \
 		(void)bad;                                                   \
 		change;                                                      \
 		FAILS(error, pd_ioctl(self->b.fd, PINDROP_VERB_SUBMIT, &s)); \
 		EXPECT_EQ(before, open_fds());                               \
+		EXPECT_EQ(next, lowest_fd());                                \
 		EXPECT_EQ(0, s.out_last);                                    \
 	} while (0)
 
@@ -676,7 +687,7 @@ TEST_F(fence, of_one_too_many_is_none)
 	struct pindrop_submit s;
 	__u64 last;
 	unsigned int i;
-	int slow, fds;
+	int slow, fds, next;
 
 	nops = calloc(batch, sizeof(*nops));
 	ASSERT_NE(NULL, nops);
@@ -691,8 +702,10 @@ TEST_F(fence, of_one_too_many_is_none)
 	s = good(nops, slow);
 	s.count = left + 1;
 	fds = open_fds();
+	next = lowest_fd();
 	FAILS(EDQUOT, pd_ioctl(self->b.fd, PINDROP_VERB_SUBMIT, &s));
 	EXPECT_EQ(fds, open_fds());
+	EXPECT_EQ(next, lowest_fd());
 	EXPECT_EQ(0, s.out_fence);
 	EXPECT_EQ(0, status(slow));
 	EXPECT_TRUE(module_refs_become(self->held + 1));
@@ -711,7 +724,7 @@ TEST_F(fence, that_nobody_hears_of_is_none)
 	const volatile struct pindrop_window *w = pd_window(self->a.fd);
 	struct pindrop_job_desc job = pd_nop(0);
 	struct pindrop_submit *args;
-	int fds;
+	int fds, next;
 
 	ASSERT_NE(NULL, w);
 	args = mmap(NULL, self->env.page, PROT_READ | PROT_WRITE,
@@ -721,8 +734,10 @@ TEST_F(fence, that_nobody_hears_of_is_none)
 	args->flags = PINDROP_SUBMIT_OUT_FENCE;
 	ASSERT_EQ(0, mprotect(args, self->env.page, PROT_READ));
 	fds = open_fds();
+	next = lowest_fd();
 	FAILS(EFAULT, pd_ioctl(self->a.fd, PINDROP_VERB_SUBMIT, args));
 	EXPECT_EQ(fds, open_fds());
+	EXPECT_EQ(next, lowest_fd());
 	EXPECT_EQ(1, w->submitted);
 	EXPECT_EQ(0, pd_result(self->a.fd, 1));
 	EXPECT_TRUE(module_refs_become(self->held));
