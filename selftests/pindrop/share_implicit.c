@@ -32,13 +32,13 @@ struct user {
 FIXTURE(implicit)
 {
 	struct pd_env env;
-	size_t piece;
+	size_t piece, pieces; /* more than are on the device at a time */
 	struct user a, b;
 };
 
 static int user_open(const struct pd_env *env, struct user *u)
 {
-	size_t len = PIECES * env->info.out_max_piece;
+	size_t len = (PIECES + env->info.out_depth) * env->info.out_max_piece;
 	int err;
 
 	len = (len + env->page - 1) / env->page * env->page;
@@ -63,6 +63,7 @@ FIXTURE_SETUP(implicit)
 {
 	PD_SETUP(&self->env);
 	self->piece = self->env.info.out_max_piece;
+	self->pieces = PIECES + self->env.info.out_depth;
 	MUST(user_open(&self->env, &self->a));
 	MUST(user_open(&self->env, &self->b));
 	pd_fill(self->a.src.map, self->a.src.len, 1);
@@ -140,7 +141,7 @@ TEST_F(implicit, others_wait_for_jobs)
 
 	EXPECT_TRUE(ready(a->src_fd, POLLOUT, 0));
 	EXPECT_TRUE(ready(a->dst_fd, POLLOUT, 0));
-	fence = COPY(a, PIECES);
+	fence = COPY(a, self->pieces);
 	ASSERT_LE(0, fence);
 	EXPECT_TRUE(ready(a->src_fd, POLLIN, 0));
 	EXPECT_FALSE(ready(a->src_fd, POLLOUT, 0));
@@ -154,7 +155,7 @@ TEST_F(implicit, others_wait_for_jobs)
 	EXPECT_EQ(0, status(writes));
 	EXPECT_EQ(0, status(fence));
 	EXPECT_TRUE(ready(a->dst_fd, POLLIN, LONG_MS));
-	EXPECT_EQ(-1, pd_wrong(a->dst.map, PIECES * self->piece, 1));
+	EXPECT_EQ(-1, pd_wrong(a->dst.map, self->pieces * self->piece, 1));
 	EXPECT_EQ(1, status(fence));
 	EXPECT_EQ(1, status(writes));
 	EXPECT_TRUE(ready(a->src_fd, POLLOUT, SOON_MS));
@@ -169,7 +170,7 @@ TEST_F(implicit, jobs_wait_for_others)
 	struct user *a = &self->a, *b = &self->b;
 	int slow, free, waits;
 
-	slow = COPY(a, PIECES);
+	slow = COPY(a, self->pieces);
 	ASSERT_LE(0, slow);
 	MUST(fence_to(b->src_fd, DMA_BUF_SYNC_READ, slow));
 	free = COPY(b, 1);
@@ -202,14 +203,14 @@ TEST_F(implicit, jobs_wait_for_jobs)
 	struct pd_buf in;
 
 	MUST(pd_import(b->fd, a->dst_fd, &in));
-	writes = COPY(a, PIECES);
+	writes = COPY(a, self->pieces);
 	ASSERT_LE(0, writes);
-	reads = copy(b->fd, &in, &b->dst, PIECES * self->piece);
+	reads = copy(b->fd, &in, &b->dst, self->pieces * self->piece);
 	ASSERT_LE(0, reads);
 	EXPECT_TRUE(ready(reads, POLLIN, LONG_MS));
 	EXPECT_EQ(1, status(writes));
 	EXPECT_EQ(1, status(reads));
-	EXPECT_EQ(-1, pd_wrong(b->dst.map, PIECES * self->piece, 1));
+	EXPECT_EQ(-1, pd_wrong(b->dst.map, self->pieces * self->piece, 1));
 	MUST(pd_free(b->fd, in.handle));
 	close(writes);
 	close(reads);
@@ -254,7 +255,7 @@ TEST_F(implicit, closing_holds_nobody_up)
 	int dmabuf = dup(a->dst_fd), writes, waits;
 
 	MUST(pd_import(b->fd, dmabuf, &in));
-	writes = COPY(a, PIECES);
+	writes = COPY(a, self->pieces);
 	ASSERT_LE(0, writes);
 	waits = copy(b->fd, &in, &b->dst, self->piece);
 	ASSERT_LE(0, waits);
