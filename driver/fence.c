@@ -32,11 +32,13 @@
  * struct pindrop_fence - one that we signal
  * @base: first, and what others hold
  * @lock: @base's
+ * @ctx: whose jobs it stands for; held by them until it is signalled
  * @timeline: the node's name
  */
 struct pindrop_fence {
 	struct dma_fence base;
 	spinlock_t lock; /* @base's */
+	const struct pindrop_ctx *ctx;
 	char timeline[16];
 };
 
@@ -105,7 +107,7 @@ static const struct dma_fence_ops fence_ops = {
 	.release = fence_release,
 };
 
-static struct pindrop_fence *fence_create(struct pindrop_dev *dev)
+static struct pindrop_fence *fence_create(const struct pindrop_ctx *ctx)
 {
 	struct pindrop_fence *fence;
 
@@ -114,7 +116,9 @@ static struct pindrop_fence *fence_create(struct pindrop_dev *dev)
 		return NULL;
 	__module_get(THIS_MODULE); /* the fence's: see fence_free() */
 	spin_lock_init(&fence->lock);
-	strscpy(fence->timeline, dev_name(&dev->dev), sizeof(fence->timeline));
+	fence->ctx = ctx;
+	strscpy(fence->timeline, dev_name(&ctx->dev->dev),
+		sizeof(fence->timeline));
 	dma_fence_init(&fence->base, &fence_ops, &fence->lock,
 		       dma_fence_context_alloc(1), 1);
 	return fence;
@@ -198,7 +202,7 @@ int pindrop_batch_add_out(struct pindrop_batch *batch,
 	struct sync_file *file;
 	int fd;
 
-	batch->out = fence_create(batch->ctx->dev);
+	batch->out = fence_create(batch->ctx);
 	if (!batch->out)
 		return -ENOMEM;
 	fd = get_unused_fd_flags(O_CLOEXEC);
@@ -266,7 +270,7 @@ int pindrop_batch_share(struct pindrop_batch *batch, struct dma_resv *resv,
 		return 0;
 	}
 	if (!batch->guard)
-		batch->guard = fence_create(batch->ctx->dev);
+		batch->guard = fence_create(batch->ctx);
 	use = kzalloc(sizeof(*use), GFP_KERNEL_ACCOUNT);
 	if (!use || !batch->guard) {
 		kfree(use);
@@ -317,21 +321,32 @@ again:
 	return 0;
 }
 
+/* A program that uses two channels orders its own jobs as it likes. */
+static bool fence_is_of(struct dma_fence *fence, const struct pindrop_ctx *ctx)
+{
+	return pindrop_fence_ops(fence) == &fence_ops &&
+	       to_pindrop_fence(fence)->ctx == ctx;
+}
+
 /* What others do with the memory; and room for what we do. */
 static int uses_collect(struct pindrop_batch *batch)
 {
+	struct dma_resv_iter iter;
 	struct dma_fence *fence;
 	struct pindrop_use *use;
 	int err;
 
 	list_for_each_entry(use, &batch->uses, node) {
-		err = dma_resv_get_singleton(use->resv,
-					     dma_resv_usage_rw(use->write),
-					     &fence);
-		if (!err && fence)
-			err = batch_add_dep(batch, fence);
-		if (!err)
-			err = dma_resv_reserve_fences(use->resv, 1);
+		dma_resv_for_each_fence(&iter, use->resv,
+					dma_resv_usage_rw(use->write), fence)
+		{
+			if (fence_is_of(fence, batch->ctx))
+				continue;
+			err = batch_add_dep(batch, dma_fence_get(fence));
+			if (err)
+				return err;
+		}
+		err = dma_resv_reserve_fences(use->resv, 1);
 		if (err)
 			return err;
 	}

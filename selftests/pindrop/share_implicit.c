@@ -80,8 +80,8 @@ FIXTURE_TEARDOWN(implicit)
 }
 
 /* A fence that tells when it is over, or -errno. */
-static int copy(int fd, const struct pd_buf *src, const struct pd_buf *dst,
-		size_t len)
+static int copy_on(int fd, unsigned int channel, const struct pd_buf *src,
+		   const struct pd_buf *dst, size_t len)
 {
 	struct pindrop_job_desc job = pd_copy(src, 0, dst, 0, len);
 	struct pindrop_submit args = {
@@ -89,10 +89,17 @@ static int copy(int fd, const struct pd_buf *src, const struct pd_buf *dst,
 		.flags = PINDROP_SUBMIT_OUT_FENCE,
 		.jobs = (unsigned long)&job,
 		.count = 1,
+		.channel = channel,
 	};
 	int err = pd_ioctl(fd, PINDROP_VERB_SUBMIT, &args);
 
 	return err ? err : args.out_fence;
+}
+
+static int copy(int fd, const struct pd_buf *src, const struct pd_buf *dst,
+		size_t len)
+{
+	return copy_on(fd, 0, src, dst, len);
 }
 
 #define COPY(u, pieces) \
@@ -214,6 +221,25 @@ TEST_F(implicit, jobs_wait_for_jobs)
 	MUST(pd_free(b->fd, in.handle));
 	close(writes);
 	close(reads);
+}
+
+/* How a context's own channels follow each other is its own business. */
+TEST_F(implicit, jobs_do_not_wait_for_their_own)
+{
+	const unsigned int channels = self->env.info.out_channels;
+	struct user *a = &self->a;
+	int slow, quick;
+
+	slow = COPY(a, self->pieces);
+	ASSERT_LE(0, slow);
+	quick = copy_on(a->fd, channels - 1, &a->src, &a->dst, self->piece);
+	ASSERT_LE(0, quick);
+	EXPECT_TRUE(ready(quick, POLLIN, LONG_MS));
+	EXPECT_EQ(channels == 1, status(slow));
+	EXPECT_TRUE(ready(slow, POLLIN, LONG_MS));
+	EXPECT_TRUE(ready(a->dst_fd, POLLOUT, SOON_MS));
+	close(slow);
+	close(quick);
 }
 
 /* Each uses what the other does, the other way round: nobody waits for ever. */
