@@ -40,7 +40,6 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
-<<<<<<< HEAD
 /* An exporter that wants its memory back calls this of its importers. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
 #define PINDROP_REVOKED(revoked) .move_notify = revoked
@@ -65,7 +64,7 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #else
 #define PINDROP_IMPORT_NS(name) MODULE_IMPORT_NS(#name)
 #endif
-	=======
+	
 	/* What makes it somebody's; of no use but to compare. */
 	static inline const struct dma_fence_ops *
 	pindrop_fence_ops(struct dma_fence *fence)
@@ -76,7 +75,6 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 	return rcu_access_pointer(fence->ops);
 #endif
 }
->>>>>>> 9777444ae7d4499b4ec323624c815bdca9c6937e
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 #define eventfd_signal(ctx) eventfd_signal(ctx, 1)
