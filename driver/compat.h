@@ -64,10 +64,10 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #else
 #define PINDROP_IMPORT_NS(name) MODULE_IMPORT_NS(#name)
 #endif
-	
-	/* What makes it somebody's; of no use but to compare. */
-	static inline const struct dma_fence_ops *
-	pindrop_fence_ops(struct dma_fence *fence)
+
+/* What makes it somebody's; of no use but to compare. */
+static inline const struct dma_fence_ops *
+pindrop_fence_ops(struct dma_fence *fence)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 	return fence->ops;

@@ -324,6 +324,7 @@ TEST_F(owner, dies_and_the_memory_is_still)
 	unsigned char *copy;
 	int fd, dmabuf, err;
 	pid_t pid;
+	long ms;
 
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -342,6 +343,8 @@ TEST_F(owner, dies_and_the_memory_is_still)
 	MUST(err);
 	ASSERT_TRUE(death_ready(&self->w));
 	EXPECT_EQ(-SIGKILL, death_kill(&self->w, pid));
+	ms = pd_ms_since(self->w.since_ns);
+	pd_matrix("share_export:owner", ms, ms, 0);
 	copy = malloc(self->len);
 	ASSERT_NE(NULL, copy);
 	memcpy(copy, self->map, self->len);

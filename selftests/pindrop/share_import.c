@@ -378,6 +378,7 @@ TEST_F(import, taken_back)
 TEST_F(import, taken_back_under_dma)
 {
 	const size_t len = 2 * self->page;
+	struct pindrop_wait wait;
 	struct pd_buf in, src;
 	__u64 job, last, begin;
 	unsigned int i;
@@ -396,6 +397,8 @@ TEST_F(import, taken_back_under_dma)
 	MUST(share_revoke(&self->peer));
 	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_MAPPED, 0,
 					2 * self->piece_ms + SOON_MS));
+	/* The hardware was done before, and nobody had to wait for that. */
+	EXPECT_EQ(0, pd_wait(self->fd, job, 0, &wait));
 	EXPECT_EQ(1, share_count(&self->peer, PEER_UNMAPPED));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-ESTALE, pd_result(self->fd, job + i));
@@ -528,6 +531,7 @@ TEST_F(owner, dies_while_the_lock_is_taken)
 	pd_sleep_ms(100);
 	EXPECT_EQ(-SIGKILL, death_kill(&self->w, pid));
 	EXPECT_GT(DEATH_BOUND_MS, pd_ms_since(self->w.since_ns));
+	pd_matrix("share_import:locked", pd_ms_since(self->w.since_ns), -1, 0);
 	EXPECT_EQ(1, share_count(&self->peer, PEER_MAPPED));
 	EXPECT_EQ(0, pd_join(locker));
 	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
@@ -571,6 +575,8 @@ TEST_F(owner, of_the_memory_dies_in_the_middle)
 	ASSERT_NE(0, job);
 	pd_sleep_ms(w->into_ms);
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
+	pd_matrix("share_import:exporter", pd_ms_since(w->since_ns),
+		  pd_ms_since(w->since_ns), 0);
 	EXPECT_EQ(0, pd_result(w->fd, job));
 	EXPECT_EQ(-1, pd_wrong(map, len, 8));
 	munmap(map, len);
