@@ -338,8 +338,7 @@ static int uses_collect(struct pindrop_batch *batch)
 
 	list_for_each_entry(use, &batch->uses, node) {
 		dma_resv_for_each_fence(&iter, use->resv,
-					dma_resv_usage_rw(use->write), fence)
-		{
+					dma_resv_usage_rw(use->write), fence) {
 			if (fence_is_of(fence, batch->ctx))
 				continue;
 			err = batch_add_dep(batch, dma_fence_get(fence));
