@@ -287,7 +287,7 @@ static void chain_uevents(struct pindrop_dev *dev, char *state, int count)
 }
 
 /**
- * pindrop_tell_work() - let user space know that a device hangs, or works again
+ * pindrop_tell_work() - let others know that a device hangs, or works again
  * @work: pindrop_dev::tell
  *
  * Not where it is found out: an event takes memory, and memory may have to wait
@@ -301,6 +301,8 @@ void pindrop_tell_work(struct work_struct *work)
 	int wedged = atomic_xchg(&dev->news_wedged, 0);
 	int running = atomic_xchg(&dev->news_running, 0);
 
+	if (xchg(&dev->take_back, false))
+		pindrop_quarantine_unmap(dev, true);
 	/* What is so comes last. */
 	if (READ_ONCE(dev->told))
 		chain_uevents(dev, "PINDROP_STATE=running", running);
@@ -482,7 +484,9 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 		chain_trace(dev, 7, PINDROP_STEP_START);
 		/* No interrupt may hand the CPU what is unmapped. */
 		chain_set_resetting(dev, true);
-		pindrop_quarantine_unmap(dev);
+		pindrop_quarantine_unmap(dev, false);
+		WRITE_ONCE(dev->take_back, true);
+		queue_work(pindrop_forget_wq, &dev->tell);
 		chain_set_resetting(dev, dev->paused);
 	}
 	if (!dev->paused)

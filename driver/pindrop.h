@@ -29,13 +29,12 @@
  *
  * Lock order, outermost first:
  *   the parent's device lock > dev::chain;
- *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
- *   > ctx::lock (irq) > our fences' locks > wait queues;
- *   dev::chain > dma_resv, of a dma-buf, > chan::lock. An import is given back
- *   by a work: so dma_resv is that lock for all who hold something else;
+ *   mmap_lock > dev::lock > ctx::reaping > owner::lock > dma_resv, of dma-bufs
+ *   > chan::lock (irq) > ctx::lock (irq) > our fences' locks > wait queues;
  *   dev::bufs_lock, dev::lease_lock, the list of what is in quarantine and the
  *   handle table's own lock are leaves. Fences of others are asked, and told
- *   not to call back, with no spinlock of ours held.
+ *   not to call back, with no spinlock of ours held. dev::chain is taken by who
+ *   is to signal fences: no dma_resv and no memory under it.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
  * anything that may fault. The gate (dev::gate) is SRCU because it is entered
  * under mmap_lock; a wait, a user copy or a long allocation inside of it
@@ -206,7 +205,8 @@ struct pindrop_chan {
  * @told: user space was told that it hangs, or will be
  * @news_wedged: how often it has yet to be told
  * @news_running: ... that it works again
- * @tell: does it
+ * @tell: does it, and what else the chain may not wait for
+ * @take_back: K7 is to be done with imports
  * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @shares: pindrop_share::node, dma-bufs of its buffers
@@ -263,6 +263,7 @@ struct pindrop_dev {
 	atomic_t news_wedged;
 	atomic_t news_running;
 	struct work_struct tell;
+	bool take_back;
 	struct mutex lock;
 	struct list_head ctxs;
 	struct list_head shares;
@@ -793,7 +794,7 @@ void pindrop_quarantine_add(struct pindrop_buf *buf,
 			    const struct pindrop_ctx *ctx);
 void pindrop_quarantine_del(struct pindrop_buf *buf);
 bool pindrop_quarantine_has(struct pindrop_buf *buf);
-void pindrop_quarantine_unmap(struct pindrop_dev *dev);
+void pindrop_quarantine_unmap(struct pindrop_dev *dev, bool imports);
 void pindrop_quarantine_keep(struct pindrop_dev *dev);
 void pindrop_quarantine_prove(const struct bus_type *bus, const char *place);
 

@@ -509,10 +509,10 @@ static void end(struct scene *s)
 		munmap(s->mem, s->new_len + HUGE_SIZE);
 	if (s->window)
 		munmap((void *)s->window, PINDROP_WINDOW_SIZE);
-	if (s->dmabuf > 0)
-		close(s->dmabuf);
 	if (s->fence)
 		close(s->fence);
+	if (s->dmabuf > 0)
+		close(s->dmabuf);
 	if (s->fd >= 0)
 		close(s->fd);
 }
