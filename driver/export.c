@@ -116,6 +116,31 @@ static void export_unmap(struct dma_buf_attachment *attach,
 	kfree(map);
 }
 
+/*
+ * By bus addresses, page by page: while somebody has the list, debugging of
+ * dma-bufs makes its pages unusable.
+ */
+static void export_sync_map(struct export_map *map, bool for_cpu)
+{
+	struct scatterlist *sg;
+	unsigned int i, at;
+	dma_addr_t bus;
+
+	for_each_sgtable_dma_sg(&map->sgt, sg, i) {
+		for (at = 0; at < sg_dma_len(sg); at += PAGE_SIZE) {
+			bus = sg_dma_address(sg) + at;
+			if (!dma_need_sync(map->dev, bus))
+				break;
+			if (for_cpu)
+				dma_sync_single_for_cpu(map->dev, bus,
+							PAGE_SIZE, map->dir);
+			else
+				dma_sync_single_for_device(map->dev, bus,
+							   PAGE_SIZE, map->dir);
+		}
+	}
+}
+
 /* Our own device, unless it is gone, and all others. */
 static void export_sync(struct dma_buf *dmabuf, bool for_cpu)
 {
@@ -130,13 +155,8 @@ static void export_sync(struct dma_buf *dmabuf, bool for_cpu)
 		pindrop_exit(buf->dev, idx);
 	}
 	mutex_lock(&exported->lock);
-	list_for_each_entry(map, &exported->maps, node) {
-		if (for_cpu)
-			dma_sync_sgtable_for_cpu(map->dev, &map->sgt, map->dir);
-		else
-			dma_sync_sgtable_for_device(map->dev, &map->sgt,
-						    map->dir);
-	}
+	list_for_each_entry(map, &exported->maps, node)
+		export_sync_map(map, for_cpu);
 	mutex_unlock(&exported->lock);
 }
 

@@ -148,7 +148,8 @@ TEST_F(export, is_mapped_as_the_file_is)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, len, PROT_READ | PROT_EXEC, MAP_SHARED,
 				   self->dmabuf, 0));
-	EXPECT_EQ(EACCES, errno);
+	/* The kernel may be faster: newer ones let no dma-buf be executed. */
+	EXPECT_TRUE(errno == EACCES || errno == EPERM);
 	pd_mmap(self->dmabuf, 0, len + self->page, RW, &err);
 	EXPECT_EQ(-EINVAL, err);
 	pd_mmap(self->dmabuf, self->page, len, RW, &err);
