@@ -21,6 +21,8 @@
 #include "sim_utils.h"
 
 #define SLACK_MS 2000
+/* Hundreds of imports, one given back after the other. */
+#define ALL_BACK_MS 30000
 /* What giving back may take if nobody is in the way. */
 #define SOON_MS 500
 
@@ -53,12 +55,12 @@ FIXTURE_TEARDOWN(import)
 		close(self->fd);
 	if (self->peer.fd >= 0) {
 		EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
-						SLACK_MS));
+						ALL_BACK_MS));
 		EXPECT_EQ(0, share_count(&self->peer, PEER_PINNED));
 		EXPECT_EQ(0, share_count(&self->peer, PEER_MAPPED));
 	}
 	share_peer_end(&self->peer);
-	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BUFFERS, 0, SLACK_MS));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BUFFERS, 0, ALL_BACK_MS));
 	PD_TEARDOWN(&self->env);
 }
 
