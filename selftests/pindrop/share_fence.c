@@ -252,6 +252,9 @@ TEST_F(fence, comes_after_the_result_and_the_data)
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fence, F_GETFD));
 	EXPECT_EQ(0, status(fence));
 	EXPECT_FALSE(signalled(fence, 0));
+	/* From 7.3 on, nobody is told whose it was once it has signalled. */
+	MUST(info_of(fence, &one));
+	EXPECT_STREQ("pindrop", one.driver_name);
 	EXPECT_TRUE(signalled(fence, LONG_MS));
 	EXPECT_EQ(last, w->ticket);
 	EXPECT_EQ(1, w->jobs_done);
@@ -261,7 +264,6 @@ TEST_F(fence, comes_after_the_result_and_the_data)
 	EXPECT_EQ(1, status(fence));
 	MUST(info_of(fence, &one));
 	EXPECT_EQ(1, one.status);
-	EXPECT_STREQ("pindrop", one.driver_name);
 	EXPECT_LT(begin, one.timestamp_ns);
 	EXPECT_GT(pd_now_ns(), one.timestamp_ns);
 	close(fence);
@@ -593,8 +595,8 @@ TEST_F(fence, outlives_its_context)
 	user_close(&self->c);
 	EXPECT_EQ(1, status(fence));
 	MUST(info_of(fence, &one));
-	/* Before 7.3 it still knows whose it was. */
-	EXPECT_EQ('p', one.driver_name[0]);
+	/* Whatever the kernel says of whose it was, it can be read. */
+	EXPECT_NE(0, one.driver_name[0]);
 	EXPECT_TRUE(signalled(fence, 0));
 	waits = NOP(&self->b, fence, &end);
 	ASSERT_LE(0, waits);
@@ -671,7 +673,7 @@ TEST_F(fence, that_is_none_is_refused)
 	REFUSED(EMFILE, (void)0);
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 	EXPECT_EQ(0, w->submitted);
-	EXPECT_EQ(0, pd_count(&self->env, PD_INFLIGHT));
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_INFLIGHT, 0, SOON_MS));
 	EXPECT_TRUE(module_refs_become(self->held + 1));
 	close(event);
 	close(fence);
