@@ -369,8 +369,14 @@ static bool chain_alone(struct pindrop_dev *dev, struct pindrop_chan *hung)
 	return true;
 }
 
-/* K5: 0 or an error if the device is cut off now, else what reset said. */
-static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered)
+/*
+ * K5: 0 or an error if the device is cut off now, else what reset said. A bus
+ * has locks under which others take memory, so what is @signalling fences
+ * does not promise as much here as elsewhere: those that wait for a reset wait
+ * for these, too.
+ */
+static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered,
+			   bool signalling)
 {
 	unsigned int tries = RESET_TRIES;
 	int err = -EOPNOTSUPP;
@@ -381,11 +387,15 @@ static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered)
 	chain_trace(dev, 5, PINDROP_STEP_START);
 	dev->isolating = true;
 	mutex_unlock(&dev->chain);
+	if (signalling)
+		dma_fence_end_signalling(false);
 	while ((err = dev->ops->reset(dev->engine, locked)) == -EAGAIN) {
 		if (!--tries || READ_ONCE(dev->gone))
 			break;
 		msleep(RESET_TRY_MS);
 	}
+	if (signalling)
+		dma_fence_begin_signalling();
 	mutex_lock(&dev->chain);
 	WRITE_ONCE(dev->isolating, false);
 	wake_up_all(&dev->quiet);
@@ -408,7 +418,8 @@ static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 	/* What comes to its end now need not be done again. */
 	chain_poll(dev, 1, true);
 	chain_set_resetting(dev, true);
-	err = chain_try_reset(dev, locked, ordered);
+	/* The chain's own work is who has a channel that hangs. */
+	err = chain_try_reset(dev, locked, ordered, hung);
 	undone = err &&
 		 (err == -EAGAIN || err == -EOPNOTSUPP || !dev->ops->cut);
 	if (undone && dev->ops->cut && !PINDROP_BROKEN(K6) &&
