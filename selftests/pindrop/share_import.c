@@ -326,8 +326,8 @@ TEST_F(import, counts_for_the_context)
 	/* So many take their time. */
 	close(self->fd);
 	self->fd = -1;
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 0, MANY_MS));
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					MANY_MS));
 }
 
 /* The memory is somebody else's, and it is held: half of the machine's is all. */
@@ -353,8 +353,8 @@ TEST_F(import, counts_for_the_user)
 	EXPECT_LT(pages - 2 * each, n);
 	close(self->fd);
 	self->fd = -1;
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 0, MANY_MS));
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					MANY_MS));
 }
 
 /* Idle, it is given back at once; what comes then is told. */
