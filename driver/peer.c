@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/iosys-map.h>
 #include <linux/kref.h>
+#include <linux/log2.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -56,6 +57,7 @@ enum peer_call {
  * @PEER_NO_MAP: ... or to be mapped
  * @PEER_SHORT: maps a page less than there is
  * @PEER_ODD: maps it from the second byte on
+ * @PEER_RANGE: is one range of memory, and one segment; a power of two of pages
  */
 enum peer_flags {
 	PEER_DYNAMIC = 1 << 0,
@@ -65,6 +67,7 @@ enum peer_flags {
 	PEER_NO_MAP = 1 << 4,
 	PEER_SHORT = 1 << 5,
 	PEER_ODD = 1 << 6,
+	PEER_RANGE = 1 << 7,
 };
 
 struct peer {
@@ -161,10 +164,13 @@ static struct sg_table *peer_map(struct dma_buf_attachment *attach,
 	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL);
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
-	/* No page with another, so that there is much to look at. */
+	/* Mostly no page with another, so that there is much to look at. */
 	err = sg_alloc_table_from_pages_segment(sgt, peer->pages, npages, skip,
 						npages * PAGE_SIZE - skip,
-						PAGE_SIZE, GFP_KERNEL);
+						peer->flags & PEER_RANGE ?
+							UINT_MAX & PAGE_MASK :
+							PAGE_SIZE,
+						GFP_KERNEL);
 	if (err)
 		goto err_free;
 	err = dma_map_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
@@ -229,6 +235,21 @@ static const struct dma_buf_ops peer_dynamic_ops = {
 	.release = peer_release,
 };
 
+/* Some of the next ones: their number, or 0. */
+static unsigned int peer_add(struct peer *peer, unsigned int npages)
+{
+	unsigned int order = peer->flags & PEER_RANGE ? ilog2(npages) : 0, i;
+	struct page *page;
+
+	page = alloc_pages(GFP_KERNEL | GFP_DMA32 | __GFP_ZERO, order);
+	if (!page)
+		return 0;
+	split_page(page, order);
+	for (i = 0; i < 1U << order; i++)
+		peer->pages[peer->npages++] = page + i;
+	return i;
+}
+
 static struct peer *peer_alloc(unsigned int npages, unsigned int flags)
 {
 	struct peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
@@ -238,13 +259,9 @@ static struct peer *peer_alloc(unsigned int npages, unsigned int flags)
 	kref_init(&peer->ref); /* the file's */
 	peer->flags = flags;
 	peer->pages = kvcalloc(npages, sizeof(*peer->pages), GFP_KERNEL);
-	while (peer->pages && peer->npages < npages) {
-		struct page *page = alloc_page(GFP_DMA32 | __GFP_ZERO);
-
-		if (!page)
+	while (peer->pages && peer->npages < npages)
+		if (!peer_add(peer, npages))
 			break;
-		peer->pages[peer->npages++] = page;
-	}
 	if (peer->npages == npages)
 		return peer;
 	kref_put(&peer->ref, peer_free);
@@ -259,7 +276,8 @@ static int peer_create(struct file *file, unsigned long arg)
 	struct peer *peer;
 	int fd;
 
-	if (file->private_data || !npages || npages > PEER_MAX_PAGES)
+	if (file->private_data || !npages || npages > PEER_MAX_PAGES ||
+	    ((flags & PEER_RANGE) && !is_power_of_2(npages)))
 		return -EINVAL;
 	peer = peer_alloc(npages, flags);
 	if (!peer)

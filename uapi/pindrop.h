@@ -310,10 +310,11 @@ struct pindrop_import {
  * it outlives FREE, this file, the owner and the device, and stays as it is
  * while they have it. It is charged to who allocated it. mmap() of the
  * descriptor takes MAP_SHARED only (-EINVAL), no PROT_EXEC (-EACCES, of newer
- * kernels -EPERM), and is for anybody; when the device goes, touching the mapping raises SIGBUS, and
- * mmap() is -ENODEV. What other devices have mapped stays. DMA_BUF_IOCTL_SYNC
- * is for CPU accesses as SYNC is, and any device's. Jobs that are submitted
- * later wait for others, and others for them, as for an import.
+ * kernels -EPERM), and is for anybody; when the device goes, touching the
+ * mapping raises SIGBUS, and mmap() is -ENODEV. What other devices have mapped
+ * stays. DMA_BUF_IOCTL_SYNC is for CPU accesses as SYNC is, and any device's.
+ * Jobs that are submitted later wait for others, and others for them, as for an
+ * import.
  *
  * EOPNOTSUPP: what has PINDROP_ALLOC_COHERENT goes with the device, and pinned
  * memory is the owner's, who may put other pages in its place. Other errors:

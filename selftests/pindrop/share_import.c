@@ -25,6 +25,8 @@
 #define ALL_BACK_MS 30000
 /* What giving back may take if nobody is in the way. */
 #define SOON_MS 500
+/* ... and what thousands of them may. */
+#define MANY_MS 20000
 
 FIXTURE(import)
 {
@@ -323,6 +325,11 @@ TEST_F(import, counts_for_the_context)
 	EXPECT_EQ(most + 1, n);
 	EXPECT_EQ(most - 1, share_count(&self->peer, PEER_MAPPED));
 	EXPECT_EQ(most, pd_grown(&self->env, PD_BUFFERS));
+	/* So many take their time. */
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					MANY_MS));
 }
 
 /* The memory is somebody else's, and it is held: half of the machine's is all. */
@@ -337,7 +344,8 @@ TEST_F(import, counts_for_the_user)
 	/* Others have no addresses for so much, or a bounce pool. */
 	if (strcmp(self->env.info.out_engine, "sim"))
 		return;
-	MUST(share_peer(&self->peer, each, PEER_DYNAMIC | PEER_READ_ONLY));
+	MUST(share_peer(&self->peer, each,
+			PEER_DYNAMIC | PEER_READ_ONLY | PEER_RANGE));
 	while (!err && n <= pages) {
 		err = pd_import(self->fd, self->peer.dmabuf, &in);
 		n += err ? 0 : each;
@@ -345,6 +353,10 @@ TEST_F(import, counts_for_the_user)
 	EXPECT_EQ(-EDQUOT, err);
 	EXPECT_GE(pages, n);
 	EXPECT_LT(pages - 2 * each, n);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_TRUE(share_count_becomes(&self->peer, PEER_ATTACHED, 0,
+					MANY_MS));
 }
 
 /* Idle, it is given back at once; what comes then is told. */

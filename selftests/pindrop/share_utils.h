@@ -17,6 +17,7 @@ enum share_peer_flags {
 	PEER_NO_MAP = 1 << 4,
 	PEER_SHORT = 1 << 5,
 	PEER_ODD = 1 << 6,
+	PEER_RANGE = 1 << 7,
 };
 
 enum share_peer_count {
