@@ -145,6 +145,9 @@ static int import(int card, struct pindrop *dev, bool *same)
 	err = pindrop_buf_import(dev, fd, &buf);
 	/* The import holds the memory itself. */
 	close(fd);
+	/* It may be memory of the card's own, which others do not reach. */
+	if (err == -EOPNOTSUPP)
+		err = CANNOT;
 	if (!err)
 		err = write_by_device(dev, buf);
 	if (!err)
