@@ -368,13 +368,12 @@ static void buf_free_kept(struct pindrop_buf *buf)
 {
 	struct device *parent = buf->dev->dma_dev;
 
-	if (!parent->driver) {
+	/* An exporter unmaps it: what is not done now, nobody can do later. */
+	if (buf->import)
+		pindrop_import_unmap(buf);
+	else if (!parent->driver)
 		dev_warn(parent, "%llu bytes of coherent or bounce memory are lost: the device went as it hung\n",
 			 buf->bytes);
-		if (buf->import)
-			pindrop_import_leak(buf);
-	} else if (buf->import)
-		pindrop_import_unmap(buf);
 	else if (buf->cpu)
 		dma_free_coherent(parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));

@@ -48,6 +48,15 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #define pindrop_take_back(dmabuf) dma_buf_invalidate_mappings(dmabuf)
 #endif
 
+/* Whether a dma-buf's lock is held where it is mapped for the CPU. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define pindrop_vmap(dmabuf, map) dma_buf_vmap(dmabuf, map)
+#define pindrop_vunmap(dmabuf, map) dma_buf_vunmap(dmabuf, map)
+#else
+#define pindrop_vmap(dmabuf, map) dma_buf_vmap_unlocked(dmabuf, map)
+#define pindrop_vunmap(dmabuf, map) dma_buf_vunmap_unlocked(dmabuf, map)
+#endif
+
 /* The name of a namespace became a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define PINDROP_IMPORT_NS(name) MODULE_IMPORT_NS(name)

@@ -28,13 +28,12 @@
  */
 struct pindrop_exported {
 	struct dma_resv resv;
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct list_head maps;
 };
 
 /* A dma-buf of ours; it holds the buffer. The inode is what user space maps. */
-struct export
-{
+struct export_file {
 	struct pindrop_share share;
 	struct pindrop_buf *buf;
 };
@@ -48,9 +47,9 @@ struct export_map {
 
 static struct pindrop_buf *export_buf(struct dma_buf *dmabuf)
 {
-	struct export *export = dmabuf->priv;
+	struct export_file *given = dmabuf->priv;
 
-	return export->buf;
+	return given->buf;
 }
 
 /* The importer's own limits; our device has no part in it. */
@@ -83,9 +82,11 @@ static struct sg_table *export_map(struct dma_buf_attachment *attach,
 	err = export_list(buf, map);
 	if (err)
 		goto err_free;
-	err = dma_map_sgtable(map->dev, &map->sgt, dir, 0);
+	/* Synced apart: another mapping of the memory is no mistake here. */
+	err = dma_map_sgtable(map->dev, &map->sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err)
 		goto err_table;
+	dma_sync_sgtable_for_device(map->dev, &map->sgt, dir);
 	mutex_lock(&exported->lock);
 	list_add_tail(&map->node, &exported->maps);
 	mutex_unlock(&exported->lock);
@@ -108,9 +109,36 @@ static void export_unmap(struct dma_buf_attachment *attach,
 	mutex_lock(&exported->lock);
 	list_del(&map->node);
 	mutex_unlock(&exported->lock);
-	dma_unmap_sgtable(map->dev, &map->sgt, map->dir, 0);
+	dma_sync_sgtable_for_cpu(map->dev, &map->sgt, map->dir);
+	dma_unmap_sgtable(map->dev, &map->sgt, map->dir,
+			  DMA_ATTR_SKIP_CPU_SYNC);
 	sg_free_table(&map->sgt);
 	kfree(map);
+}
+
+/*
+ * By bus addresses, page by page: while somebody has the list, debugging of
+ * dma-bufs makes its pages unusable.
+ */
+static void export_sync_map(struct export_map *map, bool for_cpu)
+{
+	struct scatterlist *sg;
+	unsigned int i, at;
+	dma_addr_t bus;
+
+	for_each_sgtable_dma_sg(&map->sgt, sg, i) {
+		for (at = 0; at < sg_dma_len(sg); at += PAGE_SIZE) {
+			bus = sg_dma_address(sg) + at;
+			if (!dma_need_sync(map->dev, bus))
+				break;
+			if (for_cpu)
+				dma_sync_single_for_cpu(map->dev, bus,
+							PAGE_SIZE, map->dir);
+			else
+				dma_sync_single_for_device(map->dev, bus,
+							   PAGE_SIZE, map->dir);
+		}
+	}
 }
 
 /* Our own device, unless it is gone, and all others. */
@@ -127,13 +155,8 @@ static void export_sync(struct dma_buf *dmabuf, bool for_cpu)
 		pindrop_exit(buf->dev, idx);
 	}
 	mutex_lock(&exported->lock);
-	list_for_each_entry(map, &exported->maps, node) {
-		if (for_cpu)
-			dma_sync_sgtable_for_cpu(map->dev, &map->sgt, map->dir);
-		else
-			dma_sync_sgtable_for_device(map->dev, &map->sgt,
-						    map->dir);
-	}
+	list_for_each_entry(map, &exported->maps, node)
+		export_sync_map(map, for_cpu);
 	mutex_unlock(&exported->lock);
 }
 
@@ -170,26 +193,26 @@ static void export_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	vunmap(map->vaddr);
 }
 
-static void export_free(struct export *export)
+static void export_free(struct export_file *given)
 {
-	struct pindrop_buf *buf = export->buf;
+	struct pindrop_buf *buf = given->buf;
 
 	trace_pindrop_unexport(buf, atomic_dec_return(&buf->exports));
 	pindrop_buf_put(buf);
-	kfree(export);
+	kfree(given);
 }
 
 /* The last file, mapping and attachment are gone. Any process, or a work. */
 static void export_release(struct dma_buf *dmabuf)
 {
-	struct export *export = dmabuf->priv;
-	struct pindrop_dev *dev = export->buf->dev;
+	struct export_file *given = dmabuf->priv;
+	struct pindrop_dev *dev = given->buf->dev;
 
 	mutex_lock(&dev->lock);
-	list_del(&export->share.node);
+	list_del(&given->share.node);
 	mutex_unlock(&dev->lock);
-	iput(export->share.inode);
-	export_free(export);
+	iput(given->share.inode);
+	export_free(given);
 }
 
 static const struct dma_buf_ops export_ops = {
@@ -241,16 +264,16 @@ void pindrop_export_free(struct pindrop_buf *buf)
 }
 
 /* Removal sets the flag before it takes the lock: it sees us, or we it. */
-static int export_add(struct export *export, struct dma_buf *dmabuf)
+static int export_add(struct export_file *given, struct dma_buf *dmabuf)
 {
-	struct pindrop_dev *dev = export->buf->dev;
+	struct pindrop_dev *dev = given->buf->dev;
 	int err = 0;
 
 	/* Not the file's, which ends before the dma-buf does. */
-	export->share.inode = file_inode(dmabuf->file);
-	ihold(export->share.inode);
+	given->share.inode = file_inode(dmabuf->file);
+	ihold(given->share.inode);
 	mutex_lock(&dev->lock);
-	list_add_tail(&export->share.node, &dev->shares);
+	list_add_tail(&given->share.node, &dev->shares);
 	if (READ_ONCE(dev->gone))
 		err = -ENODEV;
 	mutex_unlock(&dev->lock);
@@ -261,26 +284,26 @@ static struct dma_buf *export_create(struct pindrop_buf *buf)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct dma_buf *dmabuf;
-	struct export *export;
+	struct export_file *given;
 	int err;
 
-	export = kzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
-	if (!export)
+	given = kzalloc(sizeof(*given), GFP_KERNEL_ACCOUNT);
+	if (!given)
 		return ERR_PTR(-ENOMEM);
-	export->buf = buf;
+	given->buf = buf;
 	kref_get(&buf->ref); /* the dma-buf's; export_free() */
 	trace_pindrop_export(buf, atomic_inc_return(&buf->exports));
 	info.ops = &export_ops;
 	info.size = buf->bytes;
 	info.flags = O_RDWR | O_CLOEXEC;
 	info.resv = buf->resv;
-	info.priv = export;
+	info.priv = given;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
-		export_free(export);
+		export_free(given);
 		return dmabuf;
 	}
-	err = export_add(export, dmabuf);
+	err = export_add(given, dmabuf);
 	if (err) {
 		dma_buf_put(dmabuf);
 		return ERR_PTR(err);

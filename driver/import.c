@@ -39,7 +39,6 @@
  * @keeper: one without a mapping, which keeps the memory of a device that
  *	went without proof, or NULL
  * @sgt: the exporter's list, while it is mapped
- * @leaked: nothing of it can be given back
  * @revoke: stops jobs and unmaps
  * @free: runs @destroy
  * @destroy: the rest of the buffer's end
@@ -52,7 +51,6 @@ struct pindrop_imported {
 	struct dma_buf_attachment *attach;
 	struct dma_buf_attachment *keeper;
 	struct sg_table *sgt;
-	bool leaked;
 	struct work_struct revoke;
 	struct work_struct free;
 	void (*destroy)(struct pindrop_buf *buf);
@@ -113,7 +111,7 @@ static void import_pass_channels(struct pindrop_dev *dev)
  * it.
  *
  * Context: process context, no lock held but the chain's and the device's; the
- * parent is bound.
+ * parent is bound, or it bounces, and was proved over since.
  */
 void pindrop_import_unmap(struct pindrop_buf *buf)
 {
@@ -138,17 +136,6 @@ void pindrop_import_unmap(struct pindrop_buf *buf)
 }
 
 /**
- * pindrop_import_leak() - an import cannot be unmapped any more
- * @buf: the import, whose device is not bound
- *
- * Context: any.
- */
-void pindrop_import_leak(struct pindrop_buf *buf)
-{
-	buf->import->leaked = true;
-}
-
-/**
  * pindrop_import_drop() - the exporter gets it all back
  * @buf: the import; not mapped
  *
@@ -158,8 +145,6 @@ void pindrop_import_drop(struct pindrop_buf *buf)
 {
 	struct pindrop_imported *imp = buf->import;
 
-	if (imp->leaked)
-		return;
 	if (imp->attach) {
 		import_unpin(imp);
 		import_detach(imp);
@@ -184,6 +169,19 @@ static void import_free_work(struct work_struct *work)
 	kfree(imp);
 }
 
+/* If it is done by now, there is no import any more. */
+static void import_is_late(struct pindrop_imported *imp,
+			   struct completion *done)
+{
+	spin_lock(&import_lock);
+	if (!completion_done(done)) {
+		imp->waiter = NULL;
+		imp->late = true;
+		import_late++;
+	}
+	spin_unlock(&import_lock);
+}
+
 /**
  * pindrop_import_give_back() - the last reference to an import is gone
  * @buf: the import
@@ -198,9 +196,12 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 			      void (*destroy)(struct pindrop_buf *buf))
 {
 	struct pindrop_imported *imp = buf->import;
+	struct dma_buf *dmabuf = imp->dmabuf;
 	DECLARE_COMPLETION_ONSTACK(done);
 	bool wait;
 
+	/* So that the last one is put here, where nothing puts it off. */
+	get_dma_buf(dmabuf);
 	imp->destroy = destroy;
 	spin_lock(&import_lock);
 	wait = !import_late;
@@ -208,18 +209,11 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 		imp->waiter = &done;
 	spin_unlock(&import_lock);
 	queue_work(pindrop_forget_wq, &imp->free);
-	if (!wait ||
-	    wait_for_completion_timeout(&done,
-					msecs_to_jiffies(IMPORT_WAIT_MS)))
-		return;
-	spin_lock(&import_lock);
-	/* If it is done by now, there is no import any more. */
-	if (!completion_done(&done)) {
-		imp->waiter = NULL;
-		imp->late = true;
-		import_late++;
-	}
-	spin_unlock(&import_lock);
+	if (wait &&
+	    !wait_for_completion_timeout(&done,
+					 msecs_to_jiffies(IMPORT_WAIT_MS)))
+		import_is_late(imp, &done);
+	dma_buf_put(dmabuf);
 }
 
 /* Until nothing of it is on the hardware, or what is there is cut off. */

@@ -3,7 +3,8 @@
  * A driver for tests alone, which gives away dma-bufs as others do, and as
  * badly: it takes them back, refuses, tells half of what they are, keeps its
  * lock. It counts who holds them, and puts a pattern into what it got back.
- * Each open file of /dev/pindrop_peer has one dma-buf; see enum peer_call.
+ * Each open file of /dev/pindrop_peer has one dma-buf, or borrows somebody
+ * else's; see enum peer_call.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
@@ -11,6 +12,7 @@
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/iosys-map.h>
 #include <linux/kref.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -30,6 +32,9 @@
  * @PEER_LOCK: have the reservation's lock for so many milliseconds
  * @PEER_FILL: the pattern, everywhere
  * @PEER_CHECK: first page without it, from 1; 0: all have it
+ * @PEER_BORROW: argument: a descriptor. Map it for a device and for the CPU until
+ *	the file is closed
+ * @PEER_LOOK: argument: a place; the byte there in what is borrowed
  */
 enum peer_call {
 	PEER_CREATE,
@@ -38,6 +43,8 @@ enum peer_call {
 	PEER_LOCK,
 	PEER_FILL,
 	PEER_CHECK,
+	PEER_BORROW,
+	PEER_LOOK,
 };
 
 /**
@@ -62,7 +69,10 @@ enum peer_flags {
 
 struct peer {
 	struct kref ref; /* file, dma-buf */
-	struct dma_buf *dmabuf; /* the file's */
+	struct dma_buf *dmabuf; /* the file's; ours, or borrowed */
+	struct dma_buf_attachment *attach; /* of what is borrowed */
+	struct sg_table *sgt;
+	struct iosys_map map;
 	unsigned int flags;
 	unsigned int npages;
 	struct page **pages;
@@ -274,12 +284,89 @@ static int peer_create(struct file *file, unsigned long arg)
 	return fd;
 }
 
+static struct miscdevice peer_device;
+
+static int peer_borrow_dmabuf(struct peer *peer)
+{
+	int err;
+
+	peer->attach = dma_buf_attach(peer->dmabuf, peer_device.this_device);
+	if (IS_ERR(peer->attach))
+		return PTR_ERR(peer->attach);
+	peer->sgt = dma_buf_map_attachment_unlocked(peer->attach,
+						    DMA_BIDIRECTIONAL);
+	if (IS_ERR(peer->sgt)) {
+		err = PTR_ERR(peer->sgt);
+		goto err_detach;
+	}
+	err = pindrop_vmap(peer->dmabuf, &peer->map);
+	if (!err)
+		return 0;
+	dma_buf_unmap_attachment_unlocked(peer->attach, peer->sgt,
+					  DMA_BIDIRECTIONAL);
+err_detach:
+	dma_buf_detach(peer->dmabuf, peer->attach);
+	return err;
+}
+
+static void peer_return(struct peer *peer)
+{
+	pindrop_vunmap(peer->dmabuf, &peer->map);
+	dma_buf_unmap_attachment_unlocked(peer->attach, peer->sgt,
+					  DMA_BIDIRECTIONAL);
+	dma_buf_detach(peer->dmabuf, peer->attach);
+}
+
+static int peer_borrow(struct file *file, unsigned long arg)
+{
+	struct peer *peer;
+	int err;
+
+	if (file->private_data)
+		return -EINVAL;
+	peer = kzalloc(sizeof(*peer), GFP_KERNEL);
+	if (!peer)
+		return -ENOMEM;
+	kref_init(&peer->ref); /* the file's */
+	peer->dmabuf = dma_buf_get(arg);
+	if (IS_ERR(peer->dmabuf)) {
+		err = PTR_ERR(peer->dmabuf);
+		goto err_free;
+	}
+	err = peer_borrow_dmabuf(peer);
+	if (err)
+		goto err_put;
+	file->private_data = peer;
+	return 0;
+
+err_put:
+	dma_buf_put(peer->dmabuf);
+err_free:
+	kfree(peer);
+	return err;
+}
+
+static int peer_look(struct peer *peer, unsigned long at)
+{
+	unsigned char *data = peer->map.vaddr;
+	int byte;
+
+	if (!peer->attach || at >= peer->dmabuf->size)
+		return -EINVAL;
+	dma_buf_begin_cpu_access(peer->dmabuf, DMA_FROM_DEVICE);
+	byte = READ_ONCE(data[at]);
+	dma_buf_end_cpu_access(peer->dmabuf, DMA_FROM_DEVICE);
+	return byte;
+}
+
 static long peer_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct peer *peer = file->private_data;
 
 	if (cmd == _IO(0xBE, PEER_CREATE))
 		return peer_create(file, arg);
+	if (cmd == _IO(0xBE, PEER_BORROW))
+		return peer_borrow(file, arg);
 	if (!peer)
 		return -EINVAL;
 	switch (cmd) {
@@ -303,6 +390,8 @@ static long peer_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case _IO(0xBE, PEER_CHECK):
 		return peer_check(peer);
+	case _IO(0xBE, PEER_LOOK):
+		return peer_look(peer, arg);
 	default:
 		return -ENOTTY;
 	}
@@ -314,6 +403,8 @@ static int peer_close(struct inode *inode, struct file *file)
 
 	if (!peer)
 		return 0;
+	if (peer->attach)
+		peer_return(peer);
 	dma_buf_put(peer->dmabuf);
 	kref_put(&peer->ref, peer_free);
 	return 0;
@@ -338,7 +429,27 @@ static struct miscdevice peer_device = {
 	.name = "pindrop_peer",
 	.fops = &peer_fops,
 };
-module_misc_device(peer_device);
+
+static int __init peer_init(void)
+{
+	int err = misc_register(&peer_device);
+
+	if (err)
+		return err;
+	err = dma_coerce_mask_and_coherent(peer_device.this_device,
+					   DMA_BIT_MASK(64));
+	if (err)
+		misc_deregister(&peer_device);
+	return err;
+}
+
+static void __exit peer_exit(void)
+{
+	misc_deregister(&peer_device);
+}
+
+module_init(peer_init);
+module_exit(peer_exit);
 
 MODULE_DESCRIPTION("pindrop: somebody to share memory with, for tests");
 MODULE_LICENSE("GPL");

@@ -30,8 +30,8 @@
  * Lock order, outermost first:
  *   the parent's device lock > dev::chain;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > chan::lock (irq)
- *   > ctx::lock (irq) > wait queues; dev::chain and all before owner::lock >
- *   dma_resv, of a dma-buf, under which nothing of ours is taken but a leaf;
+ *   > ctx::lock (irq) > wait queues; dev::chain > dma_resv of an import, which
+ *   is given back by a work: so it is for all who hold something else;
  *   dev::bufs_lock, dev::lease_lock, the list
  *   of what is in quarantine and the handle table's own lock are leaves.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
@@ -851,7 +851,6 @@ int pindrop_import_use(const struct pindrop_buf *buf, bool write);
 int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
 			enum dma_data_direction dir);
 void pindrop_import_unmap(struct pindrop_buf *buf);
-void pindrop_import_leak(struct pindrop_buf *buf);
 void pindrop_import_drop(struct pindrop_buf *buf);
 void pindrop_import_give_back(struct pindrop_buf *buf,
 			      void (*destroy)(struct pindrop_buf *buf));

@@ -306,8 +306,8 @@ struct pindrop_import {
  * Whoever has the descriptor, in whatever process or driver, holds the memory:
  * it outlives FREE, this file, the owner and the device, and stays as it is
  * while they have it. It is charged to who allocated it. mmap() of the
- * descriptor takes MAP_SHARED only (-EINVAL), no PROT_EXEC (-EACCES), and is
- * for anybody; when the device goes, touching the mapping raises SIGBUS, and
+ * descriptor takes MAP_SHARED only (-EINVAL), no PROT_EXEC (-EACCES, of newer
+ * kernels -EPERM), and is for anybody; when the device goes, touching the mapping raises SIGBUS, and
  * mmap() is -ENODEV. What other devices have mapped stays. DMA_BUF_IOCTL_SYNC
  * is for CPU accesses as SYNC is, and any device's.
  *

@@ -27,6 +27,7 @@ struct scene {
 	size_t len, new_len;
 	int fd;
 	struct pd_buf buf, dst, pin;
+	int dmabuf; /* or 0 */
 	unsigned char *mem;
 	const volatile struct pindrop_window *window;
 	struct pindrop_job_desc jobs[3];
@@ -99,6 +100,30 @@ static int call_verb(struct scene *s)
 static int call_alloc(struct scene *s)
 {
 	return pd_alloc(s->fd, s->new_len, s->new_flags, &s->dst);
+}
+
+/* What it gives out is closed again, and freed with its buffer. */
+static int call_export(struct scene *s)
+{
+	int dmabuf;
+	int err = pd_export(s->fd, s->buf.handle, &dmabuf);
+
+	if (err)
+		return err;
+	if (s->dmabuf > 0)
+		close(s->dmabuf);
+	s->dmabuf = dmabuf;
+	return 0;
+}
+
+static int make_exported(struct scene *s)
+{
+	return make_buffers(s) ?: call_export(s);
+}
+
+static int call_import(struct scene *s)
+{
+	return pd_import(s->fd, s->dmabuf, &s->dst);
 }
 
 static int call_submit(struct scene *s)
@@ -342,6 +367,9 @@ VARIANT(verb_info, .prepare = make_buffers, .call = call_verb,
 	.verb = PINDROP_VERB_INFO);
 VARIANT(verb_alloc, .prepare = make_buffers, .call = call_verb,
 	.verb = PINDROP_VERB_ALLOC);
+VARIANT(verb_export, .prepare = make_buffers, .call = call_export);
+VARIANT(verb_export_again, .prepare = make_exported, .call = call_export);
+VARIANT(verb_import, .prepare = make_exported, .call = call_import);
 VARIANT(verb_free, .prepare = make_buffers, .call = call_verb,
 	.verb = PINDROP_VERB_FREE);
 VARIANT(verb_sync, .prepare = make_buffers, .call = call_verb,
@@ -452,6 +480,8 @@ static void end(struct scene *s)
 		munmap(s->mem, s->new_len + HUGE_SIZE);
 	if (s->window)
 		munmap((void *)s->window, PINDROP_WINDOW_SIZE);
+	if (s->dmabuf > 0)
+		close(s->dmabuf);
 	if (s->fd >= 0)
 		close(s->fd);
 }
