@@ -103,7 +103,7 @@ static int copy(int fd, const struct pd_buf *src, const struct pd_buf *dst,
 }
 
 #define COPY(u, pieces) \
-	copy((u)->fd, &(u)->src, &(u)->dst, (pieces)*self->piece)
+	copy((u)->fd, &(u)->src, &(u)->dst, self->piece *(pieces))
 
 static int status(int fence)
 {
