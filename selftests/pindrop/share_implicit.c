@@ -102,8 +102,7 @@ static int copy(int fd, const struct pd_buf *src, const struct pd_buf *dst,
 	return copy_on(fd, 0, src, dst, len);
 }
 
-#define COPY(u, pieces) \
-	copy((u)->fd, &(u)->src, &(u)->dst, self->piece *(pieces))
+#define COPY(u, len) copy((u)->fd, &(u)->src, &(u)->dst, len)
 
 static int status(int fence)
 {
@@ -148,7 +147,7 @@ TEST_F(implicit, others_wait_for_jobs)
 
 	EXPECT_TRUE(ready(a->src_fd, POLLOUT, 0));
 	EXPECT_TRUE(ready(a->dst_fd, POLLOUT, 0));
-	fence = COPY(a, self->pieces);
+	fence = COPY(a, self->pieces * self->piece);
 	ASSERT_LE(0, fence);
 	EXPECT_TRUE(ready(a->src_fd, POLLIN, 0));
 	EXPECT_FALSE(ready(a->src_fd, POLLOUT, 0));
@@ -177,16 +176,16 @@ TEST_F(implicit, jobs_wait_for_others)
 	struct user *a = &self->a, *b = &self->b;
 	int slow, free, waits;
 
-	slow = COPY(a, self->pieces);
+	slow = COPY(a, self->pieces * self->piece);
 	ASSERT_LE(0, slow);
 	MUST(fence_to(b->src_fd, DMA_BUF_SYNC_READ, slow));
-	free = COPY(b, 1);
+	free = COPY(b, self->piece);
 	ASSERT_LE(0, free);
 	EXPECT_TRUE(ready(free, POLLIN, LONG_MS));
 	EXPECT_EQ(0, status(slow));
 	MUST(fence_to(b->dst_fd, DMA_BUF_SYNC_READ, slow));
 	memset(b->dst.map, 0, b->dst.len);
-	waits = COPY(b, 1);
+	waits = COPY(b, self->piece);
 	ASSERT_LE(0, waits);
 	while (!status(slow)) {
 		long at = pd_nonzero(b->dst.map, self->piece);
@@ -210,7 +209,7 @@ TEST_F(implicit, jobs_wait_for_jobs)
 	struct pd_buf in;
 
 	MUST(pd_import(b->fd, a->dst_fd, &in));
-	writes = COPY(a, self->pieces);
+	writes = COPY(a, self->pieces * self->piece);
 	ASSERT_LE(0, writes);
 	reads = copy(b->fd, &in, &b->dst, self->pieces * self->piece);
 	ASSERT_LE(0, reads);
@@ -230,7 +229,7 @@ TEST_F(implicit, jobs_do_not_wait_for_their_own)
 	struct user *a = &self->a;
 	int slow, quick;
 
-	slow = COPY(a, self->pieces);
+	slow = COPY(a, self->pieces * self->piece);
 	ASSERT_LE(0, slow);
 	quick = copy_on(a->fd, channels - 1, &a->src, &a->dst, self->piece);
 	ASSERT_LE(0, quick);
@@ -252,7 +251,7 @@ TEST_F(implicit, jobs_wait_in_no_circle)
 	MUST(pd_import(b->fd, a->src_fd, &x));
 	MUST(pd_import(b->fd, a->dst_fd, &y));
 	for (round = 0; round < 4; round++) {
-		one = COPY(a, 1);
+		one = COPY(a, self->piece);
 		two = copy(b->fd, &y, &x, self->piece);
 		ASSERT_LE(0, one);
 		ASSERT_LE(0, two);
@@ -281,7 +280,7 @@ TEST_F(implicit, closing_holds_nobody_up)
 	int dmabuf = dup(a->dst_fd), writes, waits;
 
 	MUST(pd_import(b->fd, dmabuf, &in));
-	writes = COPY(a, self->pieces);
+	writes = COPY(a, self->pieces * self->piece);
 	ASSERT_LE(0, writes);
 	waits = copy(b->fd, &in, &b->dst, self->piece);
 	ASSERT_LE(0, waits);
