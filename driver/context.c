@@ -412,7 +412,7 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 				    pindrop_ctx_cancel_errno(ctx));
 	if (PINDROP_BROKEN(K0)) {
 		/* Too late, and so that it matters. */
-		msleep(20);
+		msleep(100);
 		spin_lock_irq(&ctx->lock);
 		ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
 		spin_unlock_irq(&ctx->lock);
