@@ -186,6 +186,7 @@ struct pindrop_chan {
  * @engine: the engine's own
  * @caps: what the core adds to limits.caps
  * @iommu: enum pindrop_iommu, asked once: it does not change while bound
+ * @iommu_alone: no other device shared its domain when it was registered
  * @gate: read-held around register access and queueing
  * @gone: no entry any more, nothing is issued; written once, before
  *	synchronize_srcu()
@@ -247,6 +248,7 @@ struct pindrop_dev {
 	void *engine;
 	u64 caps;
 	u32 iommu;
+	bool iommu_alone;
 	struct srcu_struct gate;
 	bool gone;
 	struct mutex chain;

@@ -26,7 +26,7 @@
 /* What giving back may take if nobody is in the way. */
 #define SOON_MS 500
 /* ... and what thousands of them may. */
-#define MANY_MS 20000
+#define MANY_MS 80000
 
 FIXTURE(import)
 {
@@ -310,7 +310,7 @@ TEST_F(import, sync)
 }
 
 /* The last one has no handle, and is not held either. */
-TEST_F(import, counts_for_the_context)
+TEST_F_TIMEOUT(import, counts_for_the_context, 110)
 {
 	const unsigned int most = self->env.info.out_max_handles;
 	struct pd_buf in;
@@ -333,7 +333,7 @@ TEST_F(import, counts_for_the_context)
 }
 
 /* The memory is somebody else's, and it is held: half of the machine's is all. */
-TEST_F(import, counts_for_the_user)
+TEST_F_TIMEOUT(import, counts_for_the_user, 110)
 {
 	const long long pages = sysconf(_SC_PHYS_PAGES) / 2;
 	const unsigned int each = 1024;
