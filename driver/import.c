@@ -10,7 +10,8 @@
  * time has passed.
  *
  * What is given back needs the reservation's lock, which others may have for
- * long: a work does it, and who dies waits for that a moment, and no longer.
+ * long: a work does it, and who dies waits for that a moment, and no longer,
+ * however many imports there are.
  */
 #include "pindrop.h"
 
@@ -25,8 +26,12 @@
 
 #include "trace.h"
 
-/* What giving one back takes at most, unless somebody has the lock. */
-#define IMPORT_WAIT_MS 100
+/*
+ * How long those who die wait in all until exporters have their memory: so much,
+ * and again when ten times that has passed.
+ */
+#define IMPORT_PATIENCE_US 100000
+#define IMPORT_PATIENCE_SHARE 10
 /* How often a revoke looks whether the hardware is done, at first and later. */
 #define IMPORT_LOOK_MS 5
 #define IMPORT_LOOK_LATE_MS 1000
@@ -42,8 +47,7 @@
  * @revoke: stops jobs and unmaps
  * @free: runs @destroy
  * @destroy: the rest of the buffer's end
- * @waiter: somebody waits for that; this and the next under import_lock
- * @late: somebody did, and gave up
+ * @waiter: somebody waits for that; under import_lock
  */
 struct pindrop_imported {
 	struct pindrop_buf *buf;
@@ -55,11 +59,11 @@ struct pindrop_imported {
 	struct work_struct free;
 	void (*destroy)(struct pindrop_buf *buf);
 	struct completion *waiter;
-	bool late;
 };
 
 static DEFINE_SPINLOCK(import_lock);
-static unsigned int import_late; /* imports that are late; under import_lock */
+/* When what was waited will be made up for (us); under import_lock. */
+static u64 import_even;
 
 static void import_detach(struct pindrop_imported *imp)
 {
@@ -161,24 +165,36 @@ static void import_free_work(struct work_struct *work)
 
 	imp->destroy(imp->buf);
 	spin_lock(&import_lock);
-	if (imp->late)
-		import_late--;
 	if (imp->waiter)
 		complete(imp->waiter);
 	spin_unlock(&import_lock);
 	kfree(imp);
 }
 
-/* If it is done by now, there is no import any more. */
-static void import_is_late(struct pindrop_imported *imp,
-			   struct completion *done)
+/* What is left of the patience. */
+static unsigned int import_patience_us(void)
 {
+	u64 now = ktime_to_us(ktime_get()), spent;
+
 	spin_lock(&import_lock);
-	if (!completion_done(done)) {
+	spent = import_even > now ?
+			div_u64(import_even - now, IMPORT_PATIENCE_SHARE) :
+			0;
+	spin_unlock(&import_lock);
+	return spent < IMPORT_PATIENCE_US ? IMPORT_PATIENCE_US - spent : 0;
+}
+
+/* If it is done by now, there is no import any more. */
+static void import_stop_waiting(struct pindrop_imported *imp,
+				struct completion *done, u64 since)
+{
+	u64 now = ktime_to_us(ktime_get());
+
+	spin_lock(&import_lock);
+	import_even = max(import_even, since) +
+		      (now - since) * IMPORT_PATIENCE_SHARE;
+	if (!completion_done(done))
 		imp->waiter = NULL;
-		imp->late = true;
-		import_late++;
-	}
 	spin_unlock(&import_lock);
 }
 
@@ -187,32 +203,29 @@ static void import_is_late(struct pindrop_imported *imp,
  * @buf: the import
  * @destroy: what there is to be done, with the exporter's locks
  *
- * Waits for it, unless something else is late already: that is the one wait
- * that somebody with many of them has.
+ * Waits for it, as far as there is patience left.
  *
  * Context: process context; sleeps, uninterruptibly and bounded.
  */
 void pindrop_import_give_back(struct pindrop_buf *buf,
 			      void (*destroy)(struct pindrop_buf *buf))
 {
+	unsigned long patience = usecs_to_jiffies(import_patience_us());
 	struct pindrop_imported *imp = buf->import;
 	struct dma_buf *dmabuf = imp->dmabuf;
 	DECLARE_COMPLETION_ONSTACK(done);
-	bool wait;
+	u64 since;
 
 	/* So that the last one is put here, where nothing puts it off. */
 	get_dma_buf(dmabuf);
 	imp->destroy = destroy;
-	spin_lock(&import_lock);
-	wait = !import_late;
-	if (wait)
-		imp->waiter = &done;
-	spin_unlock(&import_lock);
+	imp->waiter = patience ? &done : NULL; /* the work is not queued yet */
+	since = ktime_to_us(ktime_get());
 	queue_work(pindrop_forget_wq, &imp->free);
-	if (wait &&
-	    !wait_for_completion_timeout(&done,
-					 msecs_to_jiffies(IMPORT_WAIT_MS)))
-		import_is_late(imp, &done);
+	if (patience) {
+		wait_for_completion_timeout(&done, patience);
+		import_stop_waiting(imp, &done, since);
+	}
 	dma_buf_put(dmabuf);
 }
 

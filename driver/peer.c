@@ -24,6 +24,7 @@
 
 #define PEER_MAX_PAGES 1024
 #define PEER_PATTERN 0x5a
+#define PEER_SLOW_MS 20
 
 /**
  * enum peer_call - what ioctl() knows, as _IO(0xBE, n); selftests have a copy
@@ -58,6 +59,7 @@ enum peer_call {
  * @PEER_SHORT: maps a page less than there is
  * @PEER_ODD: maps it from the second byte on
  * @PEER_RANGE: is one range of memory, and one segment; a power of two of pages
+ * @PEER_SLOW: takes its time to have it back
  */
 enum peer_flags {
 	PEER_DYNAMIC = 1 << 0,
@@ -68,6 +70,7 @@ enum peer_flags {
 	PEER_SHORT = 1 << 5,
 	PEER_ODD = 1 << 6,
 	PEER_RANGE = 1 << 7,
+	PEER_SLOW = 1 << 8,
 };
 
 struct peer {
@@ -192,6 +195,8 @@ static void peer_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 {
 	struct peer *peer = attach->dmabuf->priv;
 
+	if (peer->flags & PEER_SLOW)
+		msleep(PEER_SLOW_MS);
 	dma_unmap_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	sg_free_table(sgt);
 	kfree(sgt);

@@ -18,6 +18,7 @@ enum share_peer_flags {
 	PEER_SHORT = 1 << 5,
 	PEER_ODD = 1 << 6,
 	PEER_RANGE = 1 << 7,
+	PEER_SLOW = 1 << 8, /* 20 ms to have one back */
 };
 
 enum share_peer_count {
