@@ -67,20 +67,13 @@ static bool chain_is_mine(struct pindrop_piece *piece)
 /* K2: start nothing more for those who are dying. */
 static void chain_abort_locked(struct pindrop_chan *chan)
 {
-	struct pindrop_dev *dev = chan->dev;
 	struct pindrop_piece *piece;
 
 	if (PINDROP_BROKEN(K2))
 		return;
-	list_for_each_entry(piece, &chan->issued, node) {
-		if (piece->aborting || !chain_is_mine(piece))
-			continue;
-		piece->aborting = true;
-		trace_pindrop_kill_step(chan, piece->job->ctx->id, 2,
-					PINDROP_STEP_START, 1);
-		if (dev->ops->abort)
-			dev->ops->abort(dev->engine, piece);
-	}
+	list_for_each_entry(piece, &chan->issued, node)
+		if (chain_is_mine(piece))
+			pindrop_chan_abort_locked(chan, piece);
 }
 
 static unsigned int chain_count_locked(struct pindrop_chan *chan)

@@ -666,6 +666,28 @@ static bool job_names(const struct pindrop_job *job,
 	return job->src.buf == buf || job->dst.buf == buf;
 }
 
+/**
+ * pindrop_chan_abort_locked() - K2: start nothing more for a piece
+ * @chan: its channel
+ * @piece: on the hardware
+ *
+ * Context: channel lock held; the engine is there.
+ */
+void pindrop_chan_abort_locked(struct pindrop_chan *chan,
+			       struct pindrop_piece *piece)
+{
+	struct pindrop_dev *dev = chan->dev;
+
+	lockdep_assert_held(&chan->lock);
+	if (piece->aborting)
+		return;
+	piece->aborting = true;
+	trace_pindrop_kill_step(chan, piece->job->ctx->id, 2,
+				PINDROP_STEP_START, 1);
+	if (dev->ops->abort)
+		dev->ops->abort(dev->engine, piece);
+}
+
 /* Nothing more of a job is to be done. */
 static void job_revoke(struct pindrop_job *job)
 {
@@ -676,7 +698,6 @@ static void job_revoke(struct pindrop_job *job)
 /* Tells whether the hardware has some of them. */
 static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 {
-	struct pindrop_dev *dev = chan->dev;
 	struct pindrop_piece *piece, *next;
 	bool busy = false;
 
@@ -689,14 +710,9 @@ static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 			continue;
 		busy = true;
 		job_revoke(piece->job);
-		if (piece->aborting || READ_ONCE(dev->gone) ||
-		    chan->state == PINDROP_CHAN_GONE)
-			continue;
-		piece->aborting = true;
-		trace_pindrop_kill_step(chan, piece->job->ctx->id, 2,
-					PINDROP_STEP_START, 1);
-		if (dev->ops->abort)
-			dev->ops->abort(dev->engine, piece);
+		if (!READ_ONCE(chan->dev->gone) &&
+		    chan->state != PINDROP_CHAN_GONE)
+			pindrop_chan_abort_locked(chan, piece);
 	}
 	return busy;
 }
@@ -718,6 +734,8 @@ bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
 	bool busy;
 
 	spin_lock_irq(&chan->lock);
+	/* Who waits for a fence too; the pump sorts them out again. */
+	list_splice_tail_init(&chan->waitq, &chan->runq);
 	/* A queue goes with its context's last job, and that with this lock. */
 	list_for_each_entry_safe(queue, next_queue, &chan->runq, node)
 		list_for_each_entry_safe(job, next, &queue->jobs, node)
@@ -726,6 +744,7 @@ bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
 				job_unqueue(chan, queue, job);
 			}
 	busy = revoke_pieces(chan, buf);
+	pindrop_chan_pump_locked(chan);
 	spin_unlock_irq(&chan->lock);
 	return busy;
 }

@@ -59,12 +59,14 @@ struct pindrop_dep {
 /**
  * struct pindrop_use - memory that is shared with others
  * @node: in batch::uses
- * @resv: its fences; held by the jobs' buffers
+ * @buf: it; referenced, as the jobs may be over before its lock is let go
+ * @resv: its fences
  * @write: some job writes it
  * @locked: by us
  */
 struct pindrop_use {
 	struct list_head node;
+	struct pindrop_buf *buf;
 	struct dma_resv *resv;
 	bool write;
 	bool locked;
@@ -248,8 +250,8 @@ void pindrop_fence_undo(struct pindrop_submit_call *call)
 
 /**
  * pindrop_batch_share() - the jobs use memory that is shared with others
- * @batch: not begun; its jobs hold the memory
- * @resv: the memory's fences
+ * @batch: not begun
+ * @buf: the memory, which has a reservation object; a reference is taken
  * @write: they write it
  *
  * They wait for what others do with it, as far as that matters, and others for
@@ -258,9 +260,10 @@ void pindrop_fence_undo(struct pindrop_submit_call *call)
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
-int pindrop_batch_share(struct pindrop_batch *batch, struct dma_resv *resv,
+int pindrop_batch_share(struct pindrop_batch *batch, struct pindrop_buf *buf,
 			bool write)
 {
+	struct dma_resv *resv = pindrop_buf_resv(buf);
 	struct pindrop_use *use;
 
 	list_for_each_entry(use, &batch->uses, node) {
@@ -276,6 +279,8 @@ int pindrop_batch_share(struct pindrop_batch *batch, struct dma_resv *resv,
 		kfree(use);
 		return -ENOMEM;
 	}
+	kref_get(&buf->ref); /* the use's; uses_drop() */
+	use->buf = buf;
 	use->resv = resv;
 	use->write = write;
 	list_add_tail(&use->node, &batch->uses);
@@ -290,6 +295,17 @@ static void uses_unlock(struct pindrop_batch *batch)
 		if (use->locked)
 			dma_resv_unlock(use->resv);
 		use->locked = false;
+	}
+}
+
+static void uses_drop(struct pindrop_batch *batch)
+{
+	struct pindrop_use *use, *next;
+
+	list_for_each_entry_safe(use, next, &batch->uses, node) {
+		list_del(&use->node);
+		pindrop_buf_put(use->buf);
+		kfree(use);
 	}
 }
 
@@ -469,6 +485,7 @@ void pindrop_batch_end(struct pindrop_batch *batch, int result)
 		return;
 	uses_unlock(batch);
 	ww_acquire_fini(&batch->acquire);
+	uses_drop(batch);
 }
 
 /**
@@ -526,7 +543,6 @@ static void batch_free(struct kref *ref)
 	struct pindrop_batch *batch = container_of(ref, struct pindrop_batch,
 						   ref);
 	struct pindrop_dep *dep, *next_dep;
-	struct pindrop_use *use, *next_use;
 	bool asked = batch->work.func;
 
 	list_for_each_entry_safe(dep, next_dep, &batch->deps, node) {
@@ -538,8 +554,7 @@ static void batch_free(struct kref *ref)
 	/* No callback any more that would have it run again. */
 	if (asked)
 		irq_work_sync(&batch->work);
-	list_for_each_entry_safe(use, next_use, &batch->uses, node)
-		kfree(use);
+	uses_drop(batch); /* it was never begun */
 	if (batch->out)
 		dma_fence_put(&batch->out->base);
 	if (batch->guard)

@@ -278,14 +278,13 @@ static int batch_share(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		       struct pindrop_batch **batch, struct pindrop_buf *buf,
 		       bool write)
 {
-	struct dma_resv *resv = buf ? pindrop_buf_resv(buf) : NULL;
 	int err = 0;
 
-	if (!resv)
+	if (!buf || !pindrop_buf_resv(buf))
 		return 0;
 	if (!*batch)
 		err = pindrop_batch_create(ctx, chan, batch);
-	return err ?: pindrop_batch_share(*batch, resv, write);
+	return err ?: pindrop_batch_share(*batch, buf, write);
 }
 
 /* What the jobs have in common, if there is anything. */

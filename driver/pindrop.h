@@ -644,7 +644,7 @@ struct pindrop_fence;
  * @error: of the first of those that failed; written before @pending falls
  * @work: goes on with the channel when @pending is 0
  * @deps: those fences; the maker's, then nobody changes it
- * @uses: memory that is shared with others, likewise
+ * @uses: memory that is shared with others; the maker's, gone when its locks are
  * @out: is signalled when all jobs are over, or NULL; referenced
  * @guard: ... when none of them touches memory any more, for @uses; referenced
  * @acquire: for the locks of @uses; this and the next two are the maker's
@@ -897,7 +897,7 @@ u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 int pindrop_batch_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			 struct pindrop_batch **batch);
 int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd);
-int pindrop_batch_share(struct pindrop_batch *batch, struct dma_resv *resv,
+int pindrop_batch_share(struct pindrop_batch *batch, struct pindrop_buf *buf,
 			bool write);
 int pindrop_batch_add_out(struct pindrop_batch *batch,
 			  struct pindrop_submit_call *call);
@@ -949,6 +949,8 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
 bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
+void pindrop_chan_abort_locked(struct pindrop_chan *chan,
+			       struct pindrop_piece *piece);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
 void pindrop_chan_prove(struct pindrop_chan *chan);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
