@@ -434,6 +434,7 @@ TEST_F(import, taken_back_before_its_turn)
 	struct pindrop_job_desc job;
 	struct pollfd fence;
 	struct pd_buf in, src, dst;
+	__u64 first;
 	int other = pd_open(&self->env);
 
 	ASSERT_LE(0, other);
@@ -446,6 +447,8 @@ TEST_F(import, taken_back_before_its_turn)
 					.flags = PINDROP_SUBMIT_OUT_FENCE,
 					.jobs = (unsigned long)&job,
 					.count = 1 };
+	first = pd_start(other, &src, &dst, 3 * self->env.info.out_max_piece);
+	ASSERT_NE(0, first);
 	MUST(pd_ioctl(other, PINDROP_VERB_SUBMIT, &slow));
 	fence = (struct pollfd){ .fd = slow.out_fence, .events = POLLIN };
 	job = pd_copy(&self->buf, 0, &in, 0, self->page);
@@ -455,6 +458,8 @@ TEST_F(import, taken_back_before_its_turn)
 					 .jobs = (unsigned long)&job,
 					 .count = 1 };
 	MUST(pd_ioctl(self->fd, PINDROP_VERB_SUBMIT, &waits));
+	/* By then it had its turn, and was put aside. */
+	EXPECT_EQ(0, pd_result(other, first));
 	MUST(share_revoke(&self->peer));
 	EXPECT_EQ(-ESTALE, pd_result(self->fd, waits.out_last));
 	EXPECT_EQ(0, poll(&fence, 1, 0));
