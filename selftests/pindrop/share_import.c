@@ -314,6 +314,7 @@ TEST_F(import, sync)
 TEST_F(import, counts_for_the_context)
 {
 	const unsigned int most = self->env.info.out_max_handles;
+	struct share_peer *p = &self->peer;
 	struct pd_buf in;
 	unsigned int n;
 
@@ -322,8 +323,7 @@ TEST_F(import, counts_for_the_context)
 		MUST(pd_alloc(self->fd, self->page, 0, &in));
 	MUST(pd_import(self->fd, self->peer.dmabuf, &in));
 	FAILS(EDQUOT, pd_import(self->fd, self->peer.dmabuf, &in));
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 1, SOON_MS));
+	EXPECT_TRUE(share_count_becomes(p, PEER_ATTACHED, 1, SOON_MS));
 	EXPECT_EQ(1, share_count(&self->peer, PEER_MAPPED));
 	EXPECT_EQ(most, pd_grown(&self->env, PD_BUFFERS));
 }
@@ -430,6 +430,7 @@ TEST_F(import, taken_back_before_its_turn)
 	const size_t least = (4 + self->env.info.out_depth) *
 			     self->env.info.out_max_piece;
 	const size_t len = (least + self->page - 1) / self->page * self->page;
+	struct share_peer *p = &self->peer;
 	struct pindrop_submit slow, waits;
 	struct pindrop_job_desc job;
 	struct pollfd fence;
@@ -463,8 +464,7 @@ TEST_F(import, taken_back_before_its_turn)
 	MUST(share_revoke(&self->peer));
 	EXPECT_EQ(-ESTALE, pd_result(self->fd, waits.out_last));
 	EXPECT_EQ(0, poll(&fence, 1, 0));
-	EXPECT_TRUE(
-		share_count_becomes(&self->peer, PEER_ATTACHED, 0, SOON_MS));
+	EXPECT_TRUE(share_count_becomes(p, PEER_ATTACHED, 0, SOON_MS));
 	pd_unmap(&src);
 	close(slow.out_fence);
 	close(other);
