@@ -186,14 +186,15 @@ static unsigned int import_patience_us(void)
 
 /* If it is done by now, there is no import any more. */
 static void import_stop_waiting(struct pindrop_imported *imp,
-				struct completion *done, u64 since)
+				struct completion *done, u64 since,
+				bool in_time)
 {
 	u64 now = ktime_to_us(ktime_get());
 
 	spin_lock(&import_lock);
 	import_even = max(import_even, since) +
 		      (now - since) * IMPORT_PATIENCE_SHARE;
-	if (!completion_done(done))
+	if (!in_time && !completion_done(done))
 		imp->waiter = NULL;
 	spin_unlock(&import_lock);
 }
@@ -214,6 +215,7 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 	struct pindrop_imported *imp = buf->import;
 	struct dma_buf *dmabuf = imp->dmabuf;
 	DECLARE_COMPLETION_ONSTACK(done);
+	bool in_time;
 	u64 since;
 
 	/* So that the last one is put here, where nothing puts it off. */
@@ -223,8 +225,8 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 	since = ktime_to_us(ktime_get());
 	queue_work(pindrop_forget_wq, &imp->free);
 	if (patience) {
-		wait_for_completion_timeout(&done, patience);
-		import_stop_waiting(imp, &done, since);
+		in_time = wait_for_completion_timeout(&done, patience);
+		import_stop_waiting(imp, &done, since, in_time);
 	}
 	dma_buf_put(dmabuf);
 }
