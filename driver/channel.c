@@ -565,10 +565,11 @@ static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
  * @ctx: whose
  * @jobs: pindrop_job::node, in order; taken over if queued. A clearing job may
  *	come first, and is left on the list if it is not needed
- * @count: jobs without the clearing one. Who queues those of a ring reaps right
- *	after
+ * @count: jobs without the clearing one
  * @first: ticket of the first
  * @last: ticket of the last
+ *
+ * Who queues reaps soon after, see ctx::quiet.
  *
  * Context: inside the gate; takes the channel's lock.
  * Return: 0, or -EOWNERDEAD, -ENODEV, -EIO, -EDQUOT, -EBUSY with nothing
@@ -578,7 +579,6 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count,
 			u64 *first, u64 *last)
 {
-	bool reaps = list_last_entry(jobs, struct pindrop_job, node)->ring;
 	struct pindrop_job *job, *next;
 	bool clear = false;
 	int err;
@@ -609,12 +609,11 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			chan_enqueue(chan, ctx, job);
 	*last = ctx->last_ticket;
 	WRITE_ONCE(ctx->status->page->submitted, ctx->last_ticket);
-	ctx->quiet = reaps;
+	ctx->quiet = true;
 out:
 	spin_unlock(&ctx->lock);
-	if (!err)
+	if (!err) {
 		pindrop_chan_pump_locked(chan);
-	if (!err && reaps) {
 		spin_lock(&ctx->lock);
 		ctx->quiet = false;
 		spin_unlock(&ctx->lock);

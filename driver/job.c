@@ -322,6 +322,13 @@ static int batch_make(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 	return 0;
 }
 
+/* What was over at once: see ctx::quiet. */
+static void reap_done(struct pindrop_ctx *ctx)
+{
+	if (!list_empty_careful(&ctx->done))
+		pindrop_reap(ctx);
+}
+
 static int submit_queue(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			struct list_head *jobs, struct pindrop_batch *batch,
 			struct pindrop_submit *args)
@@ -356,6 +363,8 @@ static int submit_jobs(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		if (batch)
 			pindrop_batch_end(batch, err);
 	}
+	if (!err)
+		reap_done(ctx);
 	if (err)
 		pindrop_fence_undo(call);
 	if (batch)
@@ -475,7 +484,7 @@ static void jobs_submit(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		pindrop_exit(ctx->dev, idx);
 	}
 	if (!err)
-		pindrop_reap(ctx); /* what was over at once: see ctx::quiet */
+		reap_done(ctx);
 	list_for_each_entry_safe(job, next, jobs, node) {
 		if (job->zero) {
 			job_destroy(job);
