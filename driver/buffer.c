@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory that jobs name by a handle: mapped for the device, and freed when
- * handle, mappings and jobs are all gone. Here, too, is what makes up driver
- * memory, pages of the page allocator; what makes up a pin is in pin.c, an
- * import in import.c.
+ * handle, mappings and jobs are all gone. What makes up driver memory is in
+ * pages.c, a pin in pin.c, an import in import.c.
  */
 #include "pindrop.h"
 
-#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -17,9 +15,6 @@
 
 /* A list of more segments than this has marks, so far from each other. */
 #define BUF_MARK_STEP 128
-
-/* Largest chunk asked for: what a huge mapping needs, no more. */
-#define BUF_MAX_ORDER (PMD_SHIFT - PAGE_SHIFT)
 
 /**
  * pindrop_buf_translated() - does an IOMMU give out the bus addresses
@@ -32,114 +27,6 @@ bool pindrop_buf_translated(struct pindrop_dev *dev)
 {
 	return dev->iommu == PINDROP_IOMMU_STRICT ||
 	       dev->iommu == PINDROP_IOMMU_LAZY;
-}
-
-/**
- * pindrop_buf_reachable() - can the device address memory that nobody translates
- * @dev: the device
- * @phys: where it is
- * @bytes: its size, not 0
- *
- * What it cannot would be bounced, or refused with a warning: found out before
- * anything is mapped.
- *
- * Context: any.
- * Return: true if it can.
- */
-bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys, u64 bytes)
-{
-	struct device *parent = dev->dma_dev;
-	u64 mask = min_not_zero(dma_get_mask(parent), parent->bus_dma_limit);
-
-	return phys_to_dma(parent, phys) + bytes - 1 <= mask;
-}
-
-/* Where to look for pages, best first; the last one is 0. */
-static const gfp_t buf_zones[] = { GFP_DMA32, GFP_DMA, 0 };
-
-static struct page *buf_alloc_chunk(struct pindrop_dev *dev, unsigned int order,
-				    bool must)
-{
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
-	bool translated = pindrop_buf_translated(dev);
-	const gfp_t *zone = buf_zones;
-	gfp_t where = 0;
-	struct page *page;
-
-	/* A larger chunk than needed is a wish: nobody is pushed out for it. */
-	gfp |= order && !must ? __GFP_NORETRY : __GFP_RETRY_MAYFAIL;
-	for (;;) {
-		page = alloc_pages_node(dev_to_node(dev->dma_dev), gfp | where,
-					order);
-		if (page && (translated ||
-			     pindrop_buf_reachable(dev, page_to_phys(page),
-						   PAGE_SIZE << order)))
-			return page;
-		if (page)
-			__free_pages(page, order);
-		where = *zone++;
-		if (translated || !where)
-			return NULL;
-	}
-}
-
-/* One range of memory, where that is what makes one range on the bus. */
-static int buf_alloc_contig(struct pindrop_buf *buf)
-{
-	unsigned int order = get_order(buf->bytes);
-	struct page *page;
-	unsigned long i;
-
-	/* Each segment finds a place of its own in the pool. */
-	if (is_swiotlb_force_bounce(buf->dev->dma_dev) &&
-	    buf->bytes > pindrop_buf_max_segment(buf->dev))
-		return -ENOMEM;
-	page = buf_alloc_chunk(buf->dev, order, true);
-	if (!page)
-		return -ENOMEM;
-	split_page(page, order);
-	for (i = 0; i < buf->npages; i++)
-		buf->pages[i] = page + i;
-	for (; i < 1UL << order; i++)
-		__free_page(page + i);
-	return 0;
-}
-
-/* Largest chunks first; each page then stands alone, with a count of its own. */
-static int buf_alloc_pages(struct pindrop_buf *buf)
-{
-	unsigned int lowest = buf->flags & PINDROP_ALLOC_HUGE ? BUF_MAX_ORDER :
-								0;
-	unsigned long have = 0, i, left;
-	unsigned int order = BUF_MAX_ORDER;
-	struct page *page;
-
-	buf->pages = kvcalloc(buf->npages, sizeof(*buf->pages),
-			      GFP_KERNEL_ACCOUNT);
-	if (!buf->pages)
-		return -ENOMEM;
-	if ((buf->flags & PINDROP_ALLOC_CONTIG) &&
-	    !pindrop_buf_translated(buf->dev))
-		return buf_alloc_contig(buf);
-	while (have < buf->npages) {
-		left = buf->npages - have;
-		order = min_t(unsigned int, order, ilog2(left));
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		page = buf_alloc_chunk(buf->dev, order, order == lowest);
-		if (!page && order <= lowest)
-			return -ENOMEM;
-		if (!page) {
-			order--;
-			continue;
-		}
-		if (order)
-			split_page(page, order);
-		for (i = 0; i < 1UL << order; i++)
-			buf->pages[have++] = page + i;
-		cond_resched();
-	}
-	return 0;
 }
 
 static bool buf_needs_sync(struct pindrop_buf *buf)
@@ -157,23 +44,6 @@ static bool buf_needs_sync(struct pindrop_buf *buf)
 		if (dma_need_sync(parent, sg_dma_address(sg)))
 			return true;
 	return false;
-}
-
-/**
- * pindrop_buf_max_segment() - the largest segment of a scatter list
- * @dev: the device
- *
- * A segment is bounced as a whole, if it has to be.
- *
- * Context: any; the parent is bound.
- * Return: bytes, a multiple of the page size.
- */
-unsigned int pindrop_buf_max_segment(struct pindrop_dev *dev)
-{
-	size_t max = min_t(size_t, dma_get_max_seg_size(dev->dma_dev),
-			   dma_max_mapping_size(dev->dma_dev));
-
-	return round_down(min_t(size_t, max, UINT_MAX), PAGE_SIZE);
 }
 
 /* Where every so many segments begin. Without memory a seek takes longer. */
@@ -230,17 +100,6 @@ void pindrop_buf_set_list(struct pindrop_buf *buf, const struct sg_table *sgt)
 	buf->sgt = *sgt;
 	buf->need_sync = buf_needs_sync(buf);
 	buf_set_marks(buf);
-}
-
-static int buf_map_pages(struct pindrop_buf *buf)
-{
-	unsigned int max = pindrop_buf_max_segment(buf->dev);
-	int err;
-
-	err = sg_alloc_table_from_pages_segment(&buf->sgt, buf->pages,
-						buf->npages, 0, buf->bytes,
-						max, GFP_KERNEL);
-	return err ?: pindrop_buf_map_sgt(buf);
 }
 
 /* The page list of coherent memory is only for mapping it to user space. */
@@ -384,14 +243,10 @@ static void buf_free_kept(struct pindrop_buf *buf)
 static void buf_free_pages(struct pindrop_buf *buf)
 {
 	struct pindrop_dev *dev = buf->dev;
-	unsigned long i;
 
 	trace_pindrop_buf_free(buf, buf->bytes);
 	pindrop_export_free(buf);
-	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT))
-		for (i = 0; i < buf->npages && buf->pages[i]; i++)
-			__free_page(buf->pages[i]);
-	kvfree(buf->pages);
+	pindrop_pages_free(buf);
 	if (buf->offset)
 		__free_iova(&dev->offsets, buf->offset);
 	atomic64_dec(&dev->stats.buffers);
@@ -528,9 +383,9 @@ static int buf_make(struct pindrop_buf *buf)
 
 	if (buf->flags & PINDROP_ALLOC_COHERENT)
 		return pindrop_buf_map(buf, buf_map_coherent);
-	err = buf_alloc_pages(buf);
+	err = pindrop_pages_alloc(buf);
 	if (!err)
-		err = pindrop_buf_map(buf, buf_map_pages);
+		err = pindrop_buf_map(buf, pindrop_pages_map);
 	if (!err && (buf->flags & PINDROP_ALLOC_CONTIG) &&
 	    !buf_is_one_range(buf))
 		err = -ENOMEM;
@@ -887,7 +742,7 @@ int pindrop_zero_alloc(struct pindrop_dev *dev)
 	unsigned int order = get_order(dev->limits.devmem);
 	size_t bytes = PAGE_SIZE << order;
 
-	dev->zero = buf_alloc_chunk(dev, order, true);
+	dev->zero = pindrop_pages_chunk(dev, order, __GFP_RETRY_MAYFAIL);
 	if (!dev->zero)
 		return -ENOMEM;
 	dev->zero_order = order;

@@ -806,11 +806,18 @@ void pindrop_user_put(struct pindrop_user *user);
 int pindrop_user_charge(atomic64_t *count, u64 amount, u64 limit);
 u64 pindrop_user_max_bytes(void);
 
-/* buffer.c: memory that jobs name, driver memory */
-bool pindrop_buf_translated(struct pindrop_dev *dev);
+/* pages.c: what makes up driver memory */
 bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys,
 			   u64 bytes);
 unsigned int pindrop_buf_max_segment(struct pindrop_dev *dev);
+struct page *pindrop_pages_chunk(struct pindrop_dev *dev, unsigned int order,
+				 gfp_t how);
+int pindrop_pages_alloc(struct pindrop_buf *buf);
+int pindrop_pages_map(struct pindrop_buf *buf);
+void pindrop_pages_free(struct pindrop_buf *buf);
+
+/* buffer.c: memory that jobs name, driver memory */
+bool pindrop_buf_translated(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes);
 void pindrop_buf_abort(struct pindrop_buf *buf);
 int pindrop_buf_map(struct pindrop_buf *buf,
