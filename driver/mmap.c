@@ -17,9 +17,6 @@
 
 #include "trace.h"
 
-/* Pages put in by one fault: 256 KiB. */
-#define FAULT_BATCH 64
-
 static void window_open(struct vm_area_struct *vma)
 {
 	struct pindrop_status *status = vma->vm_private_data;
@@ -114,10 +111,9 @@ static vm_fault_t buf_fault(struct vm_fault *vmf)
 
 	if (index >= buf->npages)
 		return VM_FAULT_SIGBUS;
-	/* The next 2 MiB may have an entry of that size. */
+	/* All of a page table; the next 2 MiB may have an entry of that size. */
 	end = pmd_addr_end(addr, vma->vm_end);
-	n = min3(buf->npages - index, (end - addr) >> PAGE_SHIFT,
-		 (unsigned long)FAULT_BATCH);
+	n = min(buf->npages - index, (end - addr) >> PAGE_SHIFT);
 	if (!pindrop_enter(buf->dev, &idx))
 		return VM_FAULT_SIGBUS;
 	if (vma->vm_flags & VM_PFNMAP)
