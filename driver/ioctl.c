@@ -417,6 +417,30 @@ static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {
 	},
 };
 
+/*
+ * A structure of ours, word by word: a general copy takes more than some verbs
+ * do. Of another size it is an older or newer program's.
+ */
+static int args_get(union pindrop_args *args, u32 want, const void __user *user,
+		    u32 size)
+{
+	const u64 __user *from = user;
+	u64 *to = (u64 *)args;
+	u32 i;
+
+	if (size != want)
+		return copy_struct_from_user(args, want, user, size);
+	if (!user_read_access_begin(user, size))
+		return -EFAULT;
+	for (i = 0; i < size / sizeof(*to); i++)
+		unsafe_get_user(to[i], &from[i], fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 /**
  * pindrop_ioctl() - the file's ioctl, native and 32-bit
  * @file: an open node
@@ -448,7 +472,7 @@ long pindrop_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	/* Looking for what is not 0 in there takes time. */
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	err = copy_struct_from_user(&args, verb->size, user, size);
+	err = args_get(&args, verb->size, user, size);
 	if (err)
 		return err;
 	args.size = size;

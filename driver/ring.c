@@ -274,6 +274,7 @@ static bool ring_sqe_is_nop(const struct pindrop_sqe *sqe, u64 *user_data)
 	u64 bits = 0;
 
 	BUILD_BUG_ON(PINDROP_OP_NOP);
+#pragma GCC unroll 16
 	for (i = 0; i < sizeof(*sqe) / sizeof(*word); i++)
 		if (i != spared)
 			bits |= READ_ONCE(word[i]);
