@@ -409,6 +409,8 @@ static int buf_charge(struct pindrop_buf *buf)
 	if (!buf->offset)
 		return -ENOMEM;
 	buf->pgoff = buf->offset->pfn_lo;
+	buf->place.start = buf->pgoff;
+	buf->place.last = buf->pgoff + buf->npages - 1;
 	return 0;
 }
 
@@ -492,13 +494,18 @@ struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 	return buf;
 }
 
-static unsigned int count_handles(struct pindrop_ctx *ctx, int more)
+/* A handle more, or less, and where mmap() finds its buffer. */
+static unsigned int count_handle(struct pindrop_ctx *ctx,
+				 struct pindrop_buf *buf, bool more)
 {
 	unsigned int n;
 
 	spin_lock_irq(&ctx->lock);
-	ctx->nhandles += more;
-	n = ctx->nhandles;
+	n = ctx->nhandles += more ? 1 : -1;
+	if (buf->offset && more)
+		interval_tree_insert(&buf->place, &ctx->places);
+	else if (buf->offset)
+		interval_tree_remove(&buf->place, &ctx->places);
 	WRITE_ONCE(ctx->status->page->buffers, n);
 	spin_unlock_irq(&ctx->lock);
 	return n;
@@ -519,12 +526,12 @@ int pindrop_buf_publish(struct pindrop_ctx *ctx, struct pindrop_buf *buf,
 	int err = -EDQUOT;
 
 	kref_get(&buf->ref); /* ours: a guessed handle may be freed at once */
-	if (count_handles(ctx, 1) <= PINDROP_MAX_HANDLES)
+	if (count_handle(ctx, buf, true) <= PINDROP_MAX_HANDLES)
 		err = xa_alloc_cyclic(&ctx->handles, handle, buf,
 				      XA_LIMIT(1, PINDROP_DEVMEM - 1),
 				      &ctx->next_handle, GFP_KERNEL_ACCOUNT);
 	if (err < 0) {
-		count_handles(ctx, -1);
+		count_handle(ctx, buf, false);
 		pindrop_buf_put(buf);
 		goto out;
 	}
@@ -555,7 +562,7 @@ int pindrop_buf_drop_handle(struct pindrop_ctx *ctx, u32 handle)
 
 	if (!buf)
 		return pindrop_ctx_dead_errno(ctx) ?: -ENOENT;
-	count_handles(ctx, -1);
+	count_handle(ctx, buf, false);
 	if (PINDROP_BROKEN(I3))
 		pindrop_buf_unmap(buf);
 	pindrop_buf_put(buf);

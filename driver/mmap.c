@@ -164,15 +164,16 @@ static const struct vm_operations_struct buf_vm_ops = {
 static struct pindrop_buf *buf_find(struct pindrop_ctx *ctx,
 				    unsigned long pgoff)
 {
-	struct pindrop_buf *buf;
-	unsigned long handle;
+	struct interval_tree_node *place;
+	struct pindrop_buf *buf = NULL;
 
-	rcu_read_lock();
-	xa_for_each(&ctx->handles, handle, buf)
-		if (buf->pages && pgoff - buf->pgoff < buf->npages &&
-		    kref_get_unless_zero(&buf->ref))
-			break;
-	rcu_read_unlock();
+	spin_lock_irq(&ctx->lock);
+	place = interval_tree_iter_first(&ctx->places, pgoff, pgoff);
+	if (place) {
+		buf = container_of(place, struct pindrop_buf, place);
+		kref_get(&buf->ref); /* the caller's; the handle has one */
+	}
+	spin_unlock_irq(&ctx->lock);
 	return buf;
 }
 

@@ -46,6 +46,7 @@
 #include <linux/atomic.h>
 #include <linux/cdev.h>
 #include <linux/device.h>
+#include <linux/interval_tree.h>
 #include <linux/iova.h>
 #include <linux/irq_work.h>
 #include <linux/kref.h>
@@ -460,6 +461,7 @@ struct pindrop_ring {
  * @forgotten: highest ticket dropped from @failed
  * @done: pindrop_job::node, finished and proved over, to be retired
  * @nhandles: handles in use
+ * @places: pindrop_buf::place, those that have one
  * @last_ticket: last given out
  * @ticket: all up to here are finished
  * @reported: highest ticket that a WAIT has reported
@@ -501,6 +503,7 @@ struct pindrop_ctx {
 	u64 forgotten;
 	struct list_head done;
 	unsigned int nhandles;
+	struct rb_root_cached places;
 	u64 last_ticket;
 	u64 ticket;
 	u64 reported;
@@ -564,7 +567,8 @@ struct pindrop_mark {
  * @nmarks: their number
  * @cpu: dma_alloc_coherent()'s address, or NULL
  * @offset: its range of mmap offsets
- * @pgoff: the first of them, in pages; for readers of the handle table, too
+ * @pgoff: the first of them, in pages
+ * @place: these pages, in ctx::places while there is a handle
  * @node: in dev::bufs
  * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
  * @kept: coherent, unmapped by name only: see buf_free_kept()
@@ -606,6 +610,7 @@ struct pindrop_buf {
 	void *cpu;
 	struct iova *offset;
 	unsigned long pgoff;
+	struct interval_tree_node place;
 	struct list_head node;
 	atomic_t mapped;
 	bool kept;
