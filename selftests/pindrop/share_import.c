@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 /*
- * IMPORT: dma-bufs of udmabuf, of our own and of a peer that behaves badly as
+ * IMPORT: dma-bufs of udmabuf, of a heap, of our own and of a peer that behaves badly as
  * memory of jobs; what becomes of them when somebody dies, and when they are
  * taken back.
  */
@@ -125,6 +125,24 @@ TEST_F(import, of_udmabuf)
 	munmap(map, len);
 	close(dmabuf);
 	close(memfd);
+}
+
+/* The kernel's own, for whoever has no exporter. */
+TEST_F(import, of_dma_heap)
+{
+	const size_t len = 2 * self->page;
+	unsigned char *map;
+	int dmabuf, err;
+
+	err = share_heap(len, &dmabuf);
+	if (err == -ENOENT)
+		SKIP(return, "the kernel has no heap");
+	MUST(err);
+	map = share_map(dmabuf, len, &err);
+	MUST(err);
+	EXPECT_STREQ("", there_and_back(self->fd, &self->buf, dmabuf, map));
+	munmap(map, len);
+	close(dmabuf);
 }
 
 TEST_F(import, of_our_own)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,7 @@
 #define NODE "/dev/pindrop_peer"
 #define MODULE "/lib/modules/pindrop_peer.ko"
 #define UDMABUF "/dev/udmabuf"
+#define HEAP "/dev/dma_heap/system"
 
 /* The driver's enum peer_call. */
 enum {
@@ -159,6 +161,24 @@ int share_udmabuf(int memfd, size_t len, int *dmabuf)
 	*dmabuf = err ? -1 : ioctl(fd, UDMABUF_CREATE, &args);
 	if (!err && *dmabuf < 0)
 		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* The same. */
+int share_heap(size_t len, int *dmabuf)
+{
+	struct dma_heap_allocation_data args = {
+		.len = len,
+		.fd_flags = O_RDWR | O_CLOEXEC,
+	};
+	int fd = open(HEAP, O_RDONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, DMA_HEAP_IOCTL_ALLOC, &args))
+		err = -errno;
+	*dmabuf = err ? -1 : (int)args.fd;
 	close(fd);
 	return err;
 }

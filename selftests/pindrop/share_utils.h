@@ -53,6 +53,7 @@ long share_wrong(const struct share_peer *p, size_t len,
 		 const unsigned char *want);
 
 int share_udmabuf(int memfd, size_t len, int *dmabuf);
+int share_heap(size_t len, int *dmabuf);
 int share_cpu(int dmabuf, unsigned long flags);
 unsigned char *share_map(int dmabuf, size_t len, int *error);
 
