@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Memory shared with graphics cards, by libdrm: what the example share of
+# Memory shared with graphics cards, by libdrm, and fences: what the example share of
 # userspace/ does, with each driver that may be there, and what is left then.
 
 # Functions are called by check.
@@ -33,10 +33,11 @@ quiet() {
 }
 
 echo "TAP version 13"
-echo 1..9
+echo 1..10
 for card in $cards; do
 	check "import_from_${card%-drm}" share_with import "$card"
 	check "export_into_${card%-drm}" share_with export "$card"
 done
+check fences_through_virtio_gpu share_with fence virtio_gpu
 check leaves_nothing quiet
 exit "$bad"

@@ -2,12 +2,15 @@
 /*
  * Memory shared with a graphics card, both ways. "import": the card's buffer is
  * written by the device, and read as the card's. "export": a buffer of the
- * device is given to the card, which still has it when we have left.
+ * device is given to the card, which still has it when we have left. "fence":
+ * what the device has still to do is waited for as what a card does: by a
+ * syncobj, which then hands it on to the device again.
  *
  *	cc share.c $(pkg-config --cflags --libs libpindrop libdrm)
  *
  * DRIVER is what the kernel calls the card's: vgem is one without a card. Exits
- * with 4 where there is none, or where it gives, or takes, no memory.
+ * with 4 where there is none, or where it gives, or takes, no memory, or has no
+ * syncobjs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +30,15 @@
 #define WIDTH 64
 #define HEIGHT 64
 #define LENGTH (WIDTH * HEIGHT * 4)
+/* Jobs that one fence is for. */
+#define PARTS 8
+#define PART (LENGTH / PARTS)
+#define ALIGNED __attribute__((aligned(65536))) /* a page of any machine */
+
+/* What "fence" hands on. */
+static unsigned char start[LENGTH] ALIGNED;
+static unsigned char between[LENGTH] ALIGNED;
+static unsigned char end[LENGTH] ALIGNED;
 
 static int say(const char *what, int err)
 {
@@ -206,15 +218,125 @@ static int export(int card, struct pindrop *dev, bool *same)
 	return err;
 }
 
+/*
+ * A copy, part by part, of the program's own memory after @in, which is -1 or
+ * closed. Its fence is in the syncobj before the copy is over.
+ */
+static int copy_fenced(struct pindrop *dev, unsigned char *to,
+		       unsigned char *from, int in, int card, uint32_t syncobj)
+{
+	struct pindrop_buf *src = NULL, *dst = NULL;
+	struct pindrop_job_desc jobs[PARTS];
+	struct pindrop_info info;
+	uint32_t channel = 0;
+	int fence, err;
+	uint64_t i, at;
+
+	err = pindrop_get_info(dev, &info, sizeof(info));
+	if (!err)
+		err = pindrop_buf_pin(dev, from, LENGTH, 0, &src);
+	if (!err)
+		err = pindrop_buf_pin(dev, to, LENGTH, PINDROP_PIN_WRITE, &dst);
+	for (i = 0; i < PARTS && !err; i++) {
+		/* Who did not wait would begin with what is written last. */
+		at = (in < 0 ? i : PARTS - 1 - i) * PART;
+		pindrop_job_copy(&jobs[i], dst, at, src, at, PART);
+	}
+	/* ... and elsewhere, if there is more than one channel. */
+	if (!err && in >= 0)
+		channel = info.out_channels - 1;
+	if (!err)
+		err = pindrop_submit_fenced(dev, channel, jobs, PARTS, in,
+					    &fence, NULL, NULL, NULL);
+	if (in >= 0)
+		close(in);
+	if (!err) {
+		if (drmSyncobjImportSyncFile(card, syncobj, fence))
+			err = -errno;
+		close(fence);
+	}
+	/* The jobs hold what they need. */
+	pindrop_buf_unref(src);
+	pindrop_buf_unref(dst);
+	return err;
+}
+
+/* One context writes what the other reads, and only the card knows of both. */
+static int hand_on(int card, struct pindrop *dev, uint32_t syncobjs[2])
+{
+	struct pindrop *second;
+	int in, err;
+
+	err = pindrop_open_default(&second);
+	if (err)
+		return err;
+	err = copy_fenced(dev, between, start, -1, card, syncobjs[0]);
+	if (!err && drmSyncobjExportSyncFile(card, syncobjs[0], &in))
+		err = -errno;
+	if (!err)
+		err = copy_fenced(second, end, between, in, card, syncobjs[1]);
+	if (!err)
+		err = drmSyncobjWait(card, syncobjs, 2,
+				     pindrop_deadline(60 * SECOND),
+				     DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL, NULL);
+	pindrop_unref(second);
+	return err;
+}
+
+static int fence(int card, struct pindrop *dev, bool *same)
+{
+	uint32_t syncobjs[2] = {};
+	uint64_t has = 0;
+	int err = 0;
+	size_t i;
+
+	if (drmGetCap(card, DRM_CAP_SYNCOBJ, &has) || !has)
+		err = CANNOT;
+	for (i = 0; i < 2 && !err; i++)
+		if (drmSyncobjCreate(card, 0, &syncobjs[i]))
+			err = -errno;
+	for (i = 0; i < LENGTH; i++)
+		start[i] = byte_at(i);
+	if (!err)
+		err = hand_on(card, dev, syncobjs);
+	*same = is_written(end);
+	for (i = 0; i < 2; i++)
+		if (syncobjs[i])
+			drmSyncobjDestroy(card, syncobjs[i]);
+	pindrop_unref(dev);
+	return err;
+}
+
+/* What is shared with a card, and how; each takes the device. */
+static const struct way {
+	const char *name;
+	int (*go)(int card, struct pindrop *dev, bool *same);
+} ways[] = {
+	{ "import", import },
+	{ "export", export },
+	{ "fence", fence },
+};
+
+static const struct way *find_way(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (!strcmp(ways[i].name, name))
+			return &ways[i];
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
+	const struct way *way = argc == 3 ? find_way(argv[1]) : NULL;
 	struct pindrop *dev;
 	bool same = false;
 	int card, err;
 
-	if (argc != 3 ||
-	    (strcmp(argv[1], "import") && strcmp(argv[1], "export"))) {
-		fprintf(stderr, "usage: %s import|export DRIVER\n", argv[0]);
+	if (!way) {
+		fprintf(stderr, "usage: %s import|export|fence DRIVER\n",
+			argv[0]);
 		return 2;
 	}
 	card = open_card(argv[2]);
@@ -225,11 +347,10 @@ int main(int argc, char **argv)
 	err = pindrop_open_default(&dev);
 	if (err)
 		return say("open", err);
-	err = *argv[1] == 'i' ? import(card, dev, &same) :
-				export(card, dev, &same);
+	err = way->go(card, dev, &same);
 	close(card);
 	if (err == CANNOT)
-		fprintf(stderr, "%s shares nothing in this direction\n",
+		fprintf(stderr, "%s cannot be shared with like this\n",
 			argv[2]);
 	if (err)
 		return err > 0 ? err : say(argv[1], err);
