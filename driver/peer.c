@@ -4,7 +4,7 @@
  * badly: it takes them back, refuses, tells half of what they are, keeps its
  * lock. It counts who holds them, and puts a pattern into what it got back.
  * Each open file of /dev/pindrop_peer has one dma-buf, or borrows somebody
- * else's; see enum peer_call.
+ * else's; see enum peer_call, which is what the tests know of it, too.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
@@ -20,58 +20,10 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "../uapi/pindrop_peer.h"
 #include "compat.h"
 
 #define PEER_MAX_PAGES 1024
-#define PEER_PATTERN 0x5a
-#define PEER_SLOW_MS 20
-
-/**
- * enum peer_call - what ioctl() knows, as _IO(0xBE, n); selftests have a copy
- * @PEER_CREATE: argument: pages, and enum peer_flags from bit 16 on; a descriptor
- * @PEER_REVOKE: take it back from all who have it
- * @PEER_COUNT: argument: 0 who is attached, 1 pinned, 2 mapped; 3 unmapped so far
- * @PEER_LOCK: have the reservation's lock for so many milliseconds
- * @PEER_FILL: the pattern, everywhere
- * @PEER_CHECK: first page without it, from 1; 0: all have it
- * @PEER_BORROW: argument: a descriptor. Map it for a device and for the CPU until
- *	the file is closed
- * @PEER_LOOK: argument: a place; the byte there in what is borrowed
- */
-enum peer_call {
-	PEER_CREATE,
-	PEER_REVOKE,
-	PEER_COUNT,
-	PEER_LOCK,
-	PEER_FILL,
-	PEER_CHECK,
-	PEER_BORROW,
-	PEER_LOOK,
-};
-
-/**
- * enum peer_flags - what it is like
- * @PEER_DYNAMIC: it has to be pinned to stay where it is
- * @PEER_READ_ONLY: is not to be written
- * @PEER_NO_ATTACH: refuses devices
- * @PEER_NO_PIN: ... or to be pinned
- * @PEER_NO_MAP: ... or to be mapped
- * @PEER_SHORT: maps a page less than there is
- * @PEER_ODD: maps it from the second byte on
- * @PEER_RANGE: is one range of memory, and one segment; a power of two of pages
- * @PEER_SLOW: takes its time to have it back
- */
-enum peer_flags {
-	PEER_DYNAMIC = 1 << 0,
-	PEER_READ_ONLY = 1 << 1,
-	PEER_NO_ATTACH = 1 << 2,
-	PEER_NO_PIN = 1 << 3,
-	PEER_NO_MAP = 1 << 4,
-	PEER_SHORT = 1 << 5,
-	PEER_ODD = 1 << 6,
-	PEER_RANGE = 1 << 7,
-	PEER_SLOW = 1 << 8,
-};
 
 struct peer {
 	struct kref ref; /* file, dma-buf */
@@ -83,7 +35,7 @@ struct peer {
 	unsigned int npages;
 	struct page **pages;
 	bool revoked;
-	atomic_t counts[4];
+	atomic_t counts[PEER_NR_COUNTS];
 };
 
 static void peer_free(struct kref *ref)
@@ -123,7 +75,7 @@ static int peer_attach(struct dma_buf *dmabuf,
 
 	if (peer->flags & PEER_NO_ATTACH)
 		return -EBUSY;
-	atomic_inc(&peer->counts[0]);
+	atomic_inc(&peer->counts[PEER_ATTACHED]);
 	return 0;
 }
 
@@ -132,7 +84,7 @@ static void peer_detach(struct dma_buf *dmabuf,
 {
 	struct peer *peer = dmabuf->priv;
 
-	atomic_dec(&peer->counts[0]);
+	atomic_dec(&peer->counts[PEER_ATTACHED]);
 }
 
 static int peer_pin(struct dma_buf_attachment *attach)
@@ -141,7 +93,7 @@ static int peer_pin(struct dma_buf_attachment *attach)
 
 	if (peer->flags & PEER_NO_PIN)
 		return -EINVAL;
-	atomic_inc(&peer->counts[1]);
+	atomic_inc(&peer->counts[PEER_PINNED]);
 	return 0;
 }
 
@@ -149,7 +101,7 @@ static void peer_unpin(struct dma_buf_attachment *attach)
 {
 	struct peer *peer = attach->dmabuf->priv;
 
-	atomic_dec(&peer->counts[1]);
+	atomic_dec(&peer->counts[PEER_PINNED]);
 }
 
 static struct sg_table *peer_map(struct dma_buf_attachment *attach,
@@ -179,7 +131,7 @@ static struct sg_table *peer_map(struct dma_buf_attachment *attach,
 	err = dma_map_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (err)
 		goto err_table;
-	atomic_inc(&peer->counts[2]);
+	atomic_inc(&peer->counts[PEER_MAPPED]);
 	return sgt;
 
 err_table:
@@ -202,8 +154,8 @@ static void peer_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 	kfree(sgt);
 	if (READ_ONCE(peer->revoked))
 		peer_fill(peer);
-	atomic_inc(&peer->counts[3]);
-	atomic_dec(&peer->counts[2]);
+	atomic_inc(&peer->counts[PEER_UNMAPPED]);
+	atomic_dec(&peer->counts[PEER_MAPPED]);
 }
 
 static int peer_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
@@ -386,34 +338,34 @@ static long peer_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct peer *peer = file->private_data;
 
-	if (cmd == _IO(0xBE, PEER_CREATE))
+	if (cmd == PEER_IO(PEER_CREATE))
 		return peer_create(file, arg);
-	if (cmd == _IO(0xBE, PEER_BORROW))
+	if (cmd == PEER_IO(PEER_BORROW))
 		return peer_borrow(file, arg);
 	if (!peer)
 		return -EINVAL;
 	switch (cmd) {
-	case _IO(0xBE, PEER_REVOKE):
+	case PEER_IO(PEER_REVOKE):
 		dma_resv_lock(peer->dmabuf->resv, NULL);
 		WRITE_ONCE(peer->revoked, true);
 		pindrop_take_back(peer->dmabuf);
 		dma_resv_unlock(peer->dmabuf->resv);
 		return 0;
-	case _IO(0xBE, PEER_COUNT):
+	case PEER_IO(PEER_COUNT):
 		return arg < ARRAY_SIZE(peer->counts) ?
 			       atomic_read(&peer->counts[arg]) :
 			       -EINVAL;
-	case _IO(0xBE, PEER_LOCK):
+	case PEER_IO(PEER_LOCK):
 		dma_resv_lock(peer->dmabuf->resv, NULL);
 		msleep(arg);
 		dma_resv_unlock(peer->dmabuf->resv);
 		return 0;
-	case _IO(0xBE, PEER_FILL):
+	case PEER_IO(PEER_FILL):
 		peer_fill(peer);
 		return 0;
-	case _IO(0xBE, PEER_CHECK):
+	case PEER_IO(PEER_CHECK):
 		return peer_check(peer);
-	case _IO(0xBE, PEER_LOOK):
+	case PEER_IO(PEER_LOOK):
 		return peer_look(peer, arg);
 	default:
 		return -ENOTTY;

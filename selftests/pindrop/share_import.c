@@ -273,8 +273,8 @@ TEST_F(import, to_read_only)
 	FAILS(EACCES, copy(self->fd, &self->buf, 0, &in, 0, self->page));
 	MUST(share_check(&self->peer));
 	MUST(copy(self->fd, &in, 0, &self->buf, 0, self->page));
-	EXPECT_EQ(0x5a, self->buf.map[0]);
-	EXPECT_EQ(0x5a, self->buf.map[self->page - 1]);
+	EXPECT_EQ(PEER_PATTERN, self->buf.map[0]);
+	EXPECT_EQ(PEER_PATTERN, self->buf.map[self->page - 1]);
 }
 
 /* It has no place among the offsets of the file, however large it is. */

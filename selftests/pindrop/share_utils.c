@@ -17,21 +17,9 @@
 #define UDMABUF "/dev/udmabuf"
 #define HEAP "/dev/dma_heap/system"
 
-/* The driver's enum peer_call. */
-enum {
-	CREATE,
-	REVOKE,
-	COUNT,
-	LOCK,
-	FILL,
-	CHECK,
-	BORROW,
-	LOOK
-};
-
-static int call(int fd, unsigned int nr, unsigned long arg)
+static int call(int fd, enum peer_call nr, unsigned long arg)
 {
-	int ret = ioctl(fd, _IO(0xBE, nr), arg);
+	int ret = ioctl(fd, PEER_IO(nr), arg);
 
 	return ret < 0 ? -errno : ret;
 }
@@ -64,7 +52,7 @@ int share_peer(struct share_peer *p, unsigned int pages, unsigned int flags)
 	p->fd = open_peer();
 	if (p->fd < 0)
 		return p->fd;
-	p->dmabuf = call(p->fd, CREATE, pages | flags << 16);
+	p->dmabuf = call(p->fd, PEER_CREATE, pages | flags << 16);
 	if (p->dmabuf < 0)
 		return p->dmabuf;
 	p->len = pages * (size_t)sysconf(_SC_PAGESIZE);
@@ -86,16 +74,16 @@ void share_peer_end(struct share_peer *p)
 
 int share_revoke(const struct share_peer *p)
 {
-	return call(p->fd, REVOKE, 0);
+	return call(p->fd, PEER_REVOKE, 0);
 }
 
-int share_count(const struct share_peer *p, enum share_peer_count which)
+int share_count(const struct share_peer *p, enum peer_count which)
 {
-	return call(p->fd, COUNT, which);
+	return call(p->fd, PEER_COUNT, which);
 }
 
-bool share_count_becomes(const struct share_peer *p,
-			 enum share_peer_count which, int want, long ms)
+bool share_count_becomes(const struct share_peer *p, enum peer_count which,
+			 int want, long ms)
 {
 	__u64 begin = pd_now_ns();
 
@@ -110,18 +98,18 @@ bool share_count_becomes(const struct share_peer *p,
 /* Returns when so much time has passed. */
 int share_lock(const struct share_peer *p, long ms)
 {
-	return call(p->fd, LOCK, ms);
+	return call(p->fd, PEER_LOCK, ms);
 }
 
 int share_fill(const struct share_peer *p)
 {
-	return call(p->fd, FILL, 0);
+	return call(p->fd, PEER_FILL, 0);
 }
 
 /* The first page, from 1, that was written since share_fill(), or 0. */
 int share_check(const struct share_peer *p)
 {
-	return call(p->fd, CHECK, 0);
+	return call(p->fd, PEER_CHECK, 0);
 }
 
 /* The other way round: the kernel has it mapped, for a device of its own, too. */
@@ -129,7 +117,7 @@ int share_borrow(struct share_peer *p, int dmabuf)
 {
 	*p = SHARE_NO_PEER;
 	p->fd = open_peer();
-	return p->fd < 0 ? p->fd : call(p->fd, BORROW, dmabuf);
+	return p->fd < 0 ? p->fd : call(p->fd, PEER_BORROW, dmabuf);
 }
 
 /* The first byte of what is borrowed that is not as it should be, or -1. */
@@ -139,7 +127,7 @@ long share_wrong(const struct share_peer *p, size_t len,
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		if (call(p->fd, LOOK, i) != want[i])
+		if (call(p->fd, PEER_LOOK, i) != want[i])
 			return i;
 	return -1;
 }

@@ -6,29 +6,11 @@
 #ifndef SHARE_UTILS_H
 #define SHARE_UTILS_H
 
+#include <linux/pindrop_peer.h>
+
 #include "pindrop_utils.h"
 
-/* Of the driver's peer.c, which gives away dma-bufs for tests. */
-enum share_peer_flags {
-	PEER_DYNAMIC = 1 << 0,
-	PEER_READ_ONLY = 1 << 1,
-	PEER_NO_ATTACH = 1 << 2,
-	PEER_NO_PIN = 1 << 3,
-	PEER_NO_MAP = 1 << 4,
-	PEER_SHORT = 1 << 5,
-	PEER_ODD = 1 << 6,
-	PEER_RANGE = 1 << 7,
-	PEER_SLOW = 1 << 8, /* 20 ms to have one back */
-};
-
-enum share_peer_count {
-	PEER_ATTACHED,
-	PEER_PINNED,
-	PEER_MAPPED,
-	PEER_UNMAPPED, /* so far */
-};
-
-/* One dma-buf of it. */
+/* One dma-buf of the driver's peer.c, which gives them away for tests. */
 struct share_peer {
 	int fd;
 	int dmabuf;
@@ -41,9 +23,9 @@ struct share_peer {
 int share_peer(struct share_peer *p, unsigned int pages, unsigned int flags);
 void share_peer_end(struct share_peer *p);
 int share_revoke(const struct share_peer *p);
-int share_count(const struct share_peer *p, enum share_peer_count which);
-bool share_count_becomes(const struct share_peer *p,
-			 enum share_peer_count which, int want, long ms);
+int share_count(const struct share_peer *p, enum peer_count which);
+bool share_count_becomes(const struct share_peer *p, enum peer_count which,
+			 int want, long ms);
 int share_lock(const struct share_peer *p, long ms);
 int share_fill(const struct share_peer *p);
 int share_check(const struct share_peer *p);
