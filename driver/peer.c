@@ -7,6 +7,7 @@
  * else's; see enum peer_call, which is what the tests know of it, too.
  */
 #include <linux/dma-buf.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/delay.h>
@@ -334,6 +335,45 @@ static int peer_look(struct peer *peer, unsigned long at)
 	return byte;
 }
 
+/*
+ * What a device of ours has at a place of what is borrowed: no IOMMU is in its
+ * way, but the memory may be another than the CPU's.
+ */
+static unsigned char *peer_at(struct peer *peer, unsigned long at)
+{
+	struct device *dev = peer_device.this_device;
+	struct scatterlist *sg;
+	dma_addr_t bus;
+	unsigned int i;
+
+	if (!peer->attach)
+		return NULL;
+	for_each_sgtable_dma_sg(peer->sgt, sg, i) {
+		bus = sg_dma_address(sg) + at;
+		if (at < sg_dma_len(sg))
+			return phys_to_virt(dma_to_phys(dev, bus));
+		at -= sg_dma_len(sg);
+	}
+	return NULL;
+}
+
+static int peer_write(struct peer *peer, unsigned long at, unsigned char byte)
+{
+	unsigned char *data = peer_at(peer, at);
+
+	if (!data)
+		return -EINVAL;
+	WRITE_ONCE(*data, byte);
+	return 0;
+}
+
+static int peer_read(struct peer *peer, unsigned long at)
+{
+	unsigned char *data = peer_at(peer, at);
+
+	return data ? READ_ONCE(*data) : -EINVAL;
+}
+
 static long peer_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct peer *peer = file->private_data;
@@ -367,6 +407,10 @@ static long peer_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return peer_check(peer);
 	case PEER_IO(PEER_LOOK):
 		return peer_look(peer, arg);
+	case PEER_IO(PEER_WRITE):
+		return peer_write(peer, arg >> 8, arg & 0xff);
+	case PEER_IO(PEER_READ):
+		return peer_read(peer, arg);
 	default:
 		return -ENOTTY;
 	}

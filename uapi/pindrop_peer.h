@@ -19,6 +19,8 @@
  * @PEER_BORROW: argument: a descriptor. Map it for a device and for the CPU until
  *	the file is closed
  * @PEER_LOOK: argument: a place; the byte there in what is borrowed
+ * @PEER_WRITE: argument: a place, times 256, and a byte that the device writes there
+ * @PEER_READ: argument: a place; the byte that the device reads there
  */
 enum peer_call {
 	PEER_CREATE,
@@ -29,6 +31,8 @@ enum peer_call {
 	PEER_CHECK,
 	PEER_BORROW,
 	PEER_LOOK,
+	PEER_WRITE,
+	PEER_READ,
 };
 
 #define PEER_IO(call) _IO(0xBE, (call))

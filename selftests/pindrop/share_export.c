@@ -164,6 +164,15 @@ TEST_F(export, is_mapped_as_the_file_is)
 	munmap(map, len);
 }
 
+/* A pattern, for all devices that have the memory. */
+static int fill(int dmabuf, const struct pd_buf *buf, unsigned int seed)
+{
+	int err = share_cpu(dmabuf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_WRITE);
+
+	pd_fill(buf->map, buf->len, seed);
+	return err ?: share_cpu(dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_WRITE);
+}
+
 /* Another driver has it mapped, and keeps it when all else is closed. */
 TEST_F(export, is_borrowed_by_another_driver)
 {
@@ -171,11 +180,12 @@ TEST_F(export, is_borrowed_by_another_driver)
 	struct share_peer peer;
 	long long len = self->buf.len;
 
+	MUST(fill(self->dmabuf, &self->buf, 4));
 	memcpy(want, self->buf.map, sizeof(want));
 	MUST(share_borrow(&peer, self->dmabuf));
 	EXPECT_EQ(-1, share_wrong(&peer, sizeof(want), want));
 	/* It is the same memory, not a copy. */
-	pd_fill(self->buf.map, self->buf.len, 5);
+	MUST(fill(self->dmabuf, &self->buf, 5));
 	memcpy(want, self->buf.map, sizeof(want));
 	EXPECT_EQ(-1, share_wrong(&peer, sizeof(want), want));
 	pd_unmap(&self->buf);
@@ -198,6 +208,7 @@ TEST_F(export, shows_what_the_device_writes)
 	unsigned char *map;
 	int err;
 
+	MUST(fill(self->dmabuf, &self->buf, 1));
 	MUST(pd_create(self->fd, self->page, &src));
 	pd_fill(src.map, src.len, 4);
 	job = pd_copy(&src, 0, &self->buf, self->page, self->page);
@@ -210,6 +221,43 @@ TEST_F(export, shows_what_the_device_writes)
 	MUST(share_cpu(self->dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ));
 	munmap(map, self->buf.len);
 	pd_unmap(&src);
+}
+
+/*
+ * Around what the CPU does, each device gives and takes, where its memory is
+ * apart: what it wrote is there from the beginning on, what it is to read is
+ * there at the end. Ours is one of them.
+ */
+TEST_F(export, sync_is_for_any_device)
+{
+	const unsigned long read = DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ;
+	const size_t last = self->buf.len - 1;
+	struct pindrop_job_desc job;
+	struct share_peer peer;
+	struct pd_buf dst;
+	unsigned char *map;
+	int err;
+
+	map = share_map(self->dmabuf, self->buf.len, &err);
+	MUST(err);
+	MUST(share_borrow(&peer, self->dmabuf));
+	MUST(fill(self->dmabuf, &self->buf, 6));
+	EXPECT_EQ(map[0], share_read(&peer, 0));
+	EXPECT_EQ(map[last], share_read(&peer, last));
+	MUST(share_write(&peer, 0, 0xa1));
+	MUST(share_write(&peer, last, 0xa2));
+	MUST(share_cpu(self->dmabuf, read));
+	EXPECT_EQ(0xa1, map[0]);
+	EXPECT_EQ(0xa2, map[last]);
+	MUST(share_cpu(self->dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ));
+	MUST(pd_create(self->fd, self->buf.len, &dst));
+	job = pd_copy(&self->buf, 0, &dst, 0, self->buf.len);
+	MUST(pd_run(self->fd, &job, 1));
+	EXPECT_EQ(0xa1, dst.map[0]);
+	EXPECT_EQ(0xa2, dst.map[last]);
+	pd_unmap(&dst);
+	munmap(map, self->buf.len);
+	share_peer_end(&peer);
 }
 
 TEST_F(export, outlives_handle_and_file)

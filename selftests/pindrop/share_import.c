@@ -247,7 +247,9 @@ TEST_F(import, is_refused)
 		EXPECT_EQ(0, share_count(&p, PEER_PINNED));
 		EXPECT_EQ(0, share_count(&p, PEER_MAPPED));
 		share_peer_end(&p);
-		EXPECT_EQ(1, pd_grown(&self->env, PD_BUFFERS));
+		/* Whose patience is used up is told before it has gone. */
+		EXPECT_TRUE(
+			pd_count_becomes(&self->env, PD_BUFFERS, 1, SOON_MS));
 		EXPECT_EQ(self->page, pd_grown(&self->env, PD_BYTES));
 	}
 }

@@ -132,6 +132,17 @@ long share_wrong(const struct share_peer *p, size_t len,
 	return -1;
 }
 
+/* By a device, which has heard of nothing. */
+int share_write(const struct share_peer *p, size_t at, unsigned char byte)
+{
+	return call(p->fd, PEER_WRITE, at << 8 | byte);
+}
+
+int share_read(const struct share_peer *p, size_t at)
+{
+	return call(p->fd, PEER_READ, at);
+}
+
 /* -ENOENT where the kernel has none. */
 int share_udmabuf(int memfd, size_t len, int *dmabuf)
 {

@@ -33,6 +33,8 @@ int share_check(const struct share_peer *p);
 int share_borrow(struct share_peer *p, int dmabuf);
 long share_wrong(const struct share_peer *p, size_t len,
 		 const unsigned char *want);
+int share_write(const struct share_peer *p, size_t at, unsigned char byte);
+int share_read(const struct share_peer *p, size_t at);
 
 int share_udmabuf(int memfd, size_t len, int *dmabuf);
 int share_heap(size_t len, int *dmabuf);
