@@ -23,8 +23,11 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-check picture run storm test test-all test-broken test-machines test-matrix test-planted:
+bench check picture run storm test test-all test-broken test-machines test-matrix test-planted:
 	@selftests/vm/$@
+
+bench-compare:
+	@selftests/bench/compare "$(OLD)" build/bench/bench.json
 
 model:
 	@selftests/model/run
@@ -48,6 +51,9 @@ Targets:
   test-all         the same on every kernel there is
   test-machines    the same on the machines of arm64 (or MACHINE=, several), three
                    lanes at a time
+  bench            measure costs beside those of what else a program could take, in
+                   one guest: build/bench/bench.json, tables, charts
+  bench-compare    what is not as in OLD=, another bench.json
   check            what can be said without running it: sparse, checkpatch, …
   test-matrix      the programs about death (or TESTS=) on every machine and kernel,
                    in every IOMMU mode: a table of how long deaths take, also
@@ -84,8 +90,13 @@ Testing:
                    test-broken, only the line with these names
   ROUNDS=          of storm; PINDROP_SEED= repeats a storm by what it printed
   REPEAT=          run the programs this many times
+  MODE=            of bench: icount (instructions, on one processor; default), or
+                   smp (ns, on two)
+  QUICK=1          of bench: only what has a goal; LOCAL=1: with the running
+                   kernel's driver, which has to be loaded
   TIMEOUT=         seconds for one guest (600; for run, 120; debug has 4 times)
-  ONLY="…"         only these stages of check (a wrong name lists them)
+  ONLY="…"         only these stages of check, or measures of bench (a wrong name
+                   lists them)
 run and test on a system that is not Debian, or with a kernel of your own:
   KERNEL_IMAGE=    bzImage, with KDIR= its build directory
   KSFT=            kernel source tree, for its kselftest and scripts
@@ -96,5 +107,5 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install check picture run storm test test-all \
+.PHONY: all modules modules_install user install bench check picture run storm test test-all \
 	test-broken test-machines test-matrix test-planted model clean help
