@@ -22,22 +22,33 @@
 #define ABSENT 1
 
 /**
+ * struct counter - one of a device's
+ * @fd: its file
+ * @others: what others had before
+ */
+struct counter {
+	int fd;
+	long long others;
+};
+
+/**
  * struct device - one of pindrop's, or its node is empty
  * @node: its path
  * @name: on its bus
- * @bytes: descriptor of its counter of memory
- * @pinned: ... of pinned pages
+ * @bytes: of memory
+ * @pinned: of pinned pages
  */
 struct device {
 	char node[PINDROP_NODE_MAX];
 	char name[32];
-	int bytes;
-	int pinned;
+	struct counter bytes;
+	struct counter pinned;
 };
 
 /**
  * struct bench - the machine, and how much of it is wanted
- * @sim: the engine in software, that reaches memory by itself
+ * @sim: of the engine in software, that reaches memory by itself; without it,
+ *	any
  * @edu: a card
  * @behind_iommu: @edu is behind one
  * @quick: only what has a goal, and fewer rounds
@@ -125,7 +136,7 @@ extern const struct source source_anon_huge;
 /**
  * struct pins - an open way to pin memory
  * @dev: pindrop's
- * @counter: of its pinned pages
+ * @device: ... and its counters
  * @buf: what is pinned
  * @ring: io_uring's, or NULL
  * @fd: of what else is open
@@ -164,8 +175,7 @@ extern const struct pinner pinner_vfio;
 
 /* machine.c */
 int machine_find(struct bench *b);
-long long read_counter(int fd);
-void wait_for_counter(int fd, long long value);
+void wait_until_ours_is_gone(const struct counter *counter);
 int write_file(const char *path, const char *text);
 int rounds_of(const struct bench *b, size_t bytes);
 
@@ -192,9 +202,18 @@ int measure_iommu(const struct bench *b);
 int measure_nop(const struct bench *b);
 int measure_death(const struct bench *b);
 int measure_growth(const struct bench *b);
+int measure_jobs(const struct bench *b);
 int measure_footprint(const struct bench *b);
 int measure_copy(const struct bench *b);
+int measure_both(const struct bench *b);
 int measure_idle(const struct bench *b);
+
+/* nop.c */
+int ring_nops(const struct bench *b, uint32_t flags, unsigned int batch,
+	      unsigned int count, uint64_t *ns);
+
+/* footprint.c */
+long long free_memory(void);
 
 /* peer_uring.c */
 int uring_nops(bool polled, unsigned int batch, unsigned int count,

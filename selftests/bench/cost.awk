@@ -13,7 +13,6 @@ function best_peer(i,   j, best) {
 
 function label(i,   text) {
 	text = name[i] (name[i] ~ /_(4k|thp)|^nop/ ? "" : " " param[i])
-	gsub(/_/, "\\_", text)
 	sub(/256M /, "", text)
 	return text
 }

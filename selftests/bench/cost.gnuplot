@@ -9,7 +9,9 @@ set style histogram clustered gap 1
 set style fill solid 0.8 border -1
 set datafile missing '-'
 set grid ytics
-set xtics rotate by -40
+set xtics rotate by -40 noenhanced
+set key outside top horizontal
+set rmargin 8
 plot data using 2:xtic(1) title 'pindrop' lc rgb '#2060a0', \
 	'' using 3 title 'best peer' lc rgb '#c0c0c0', \
 	'' using 4 title 'goal' lc rgb '#50a050'

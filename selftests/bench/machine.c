@@ -10,20 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static int counter_open(const char *node, const char *name)
-{
-	const char *base = strrchr(node, '/');
-	char path[128];
+/* Others may take more meanwhile; that is not waited for. */
+#define PATIENCE_NS 5000000000u
 
-	snprintf(path, sizeof(path), "/sys/class/pindrop/%s/%s",
-		 base ? base + 1 : node, name);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-long long read_counter(int fd)
+static long long counter_read(const struct counter *counter)
 {
 	char text[32];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	ssize_t n = pread(counter->fd, text, sizeof(text) - 1, 0);
 
 	if (n <= 0)
 		return -1;
@@ -31,10 +24,28 @@ long long read_counter(int fd)
 	return atoll(text);
 }
 
-/* What is let go may be given back behind the program's back. */
-void wait_for_counter(int fd, long long value)
+static int counter_open(struct counter *counter, const char *node,
+			const char *name)
 {
-	while (read_counter(fd) > value)
+	const char *base = strrchr(node, '/');
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/pindrop/%s/%s",
+		 base ? base + 1 : node, name);
+	counter->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (counter->fd < 0)
+		return -errno;
+	counter->others = counter_read(counter);
+	return 0;
+}
+
+/* What is let go may be given back behind the program's back. */
+void wait_until_ours_is_gone(const struct counter *counter)
+{
+	const uint64_t begin = now();
+
+	while (counter_read(counter) > counter->others &&
+	       now() - begin < PATIENCE_NS)
 		sched_yield();
 }
 
@@ -69,10 +80,10 @@ static int device_find(const char *engine, struct device *device,
 	memcpy(device->name, info.out_device, sizeof(device->name));
 	*iommu = info.out_iommu;
 	pindrop_unref(dev);
-	device->bytes = counter_open(device->node, "bytes");
-	device->pinned = counter_open(device->node, "pinned");
-	if (!err && (device->bytes < 0 || device->pinned < 0))
-		err = -errno;
+	if (!err)
+		err = counter_open(&device->bytes, device->node, "bytes");
+	if (!err)
+		err = counter_open(&device->pinned, device->node, "pinned");
 	return err;
 }
 
@@ -82,6 +93,11 @@ int machine_find(struct bench *b)
 	int err;
 
 	err = device_find("sim", &b->sim, &iommu);
+	/* Any other does for most of it. */
+	if (!err && !b->sim.node[0])
+		err = device_find(NULL, &b->sim, &iommu);
+	if (!err && !b->sim.node[0])
+		err = -ENODEV;
 	if (err)
 		return err;
 	err = device_find("edu", &b->edu, &iommu);

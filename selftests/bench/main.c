@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define DESCRIPTORS 20000
+
 /**
  * struct measure - a part of the whole
  * @name: as the user has it
@@ -24,11 +26,18 @@ struct measure {
 };
 
 static const struct measure measures[] = {
-	{ "map", measure_map, "memory allocated, mapped, freed", false },
 	{ "pin", measure_pin, "a program's own memory pinned", false },
 	{ "iommu", measure_iommu, "... and mapped in an IOMMU", false },
+	{ "map", measure_map, "memory allocated, mapped, freed", false },
 	{ "nop", measure_nop, "jobs that do nothing", false },
 	{ "death", measure_death, "from SIGKILL to waitpid()", false },
+	{ "growth", measure_growth, "what one more costs where there are many",
+	  true },
+	{ "jobs", measure_jobs, "... of jobs that wait", true },
+	{ "memory", measure_footprint, "what the kernel keeps of each", true },
+	{ "copy", measure_copy, "copies by the engine in software", true },
+	{ "both", measure_both, "two processes at a time", true },
+	{ "idle", measure_idle, "what edu could do more", true },
 };
 
 static void show_help(FILE *out)
@@ -72,14 +81,11 @@ static bool all_known(char **names)
 	return true;
 }
 
-/* As many descriptors as it is let have. */
+/* Of contexts there are many; who may not raise it has to do with less. */
 static void raise_limits(void)
 {
-	struct rlimit limit;
+	const struct rlimit limit = { DESCRIPTORS, DESCRIPTORS };
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -26,7 +26,7 @@ static int pindrop_pin(struct pins *pins, const struct memory *memory)
 static int pindrop_unpin(struct pins *pins)
 {
 	pindrop_buf_unref(pins->buf);
-	wait_for_counter(pins->device->pinned, 0);
+	wait_until_ours_is_gone(&pins->device->pinned);
 	return 0;
 }
 
@@ -65,7 +65,6 @@ static int go_rounds(const struct bench *b, const struct pinner *pinner,
 	return err;
 }
 
-/* The rows are PREFIX and what @pages is called. */
 static int measure_pinner(const struct bench *b, const struct pinner *pinner,
 			  const struct device *device,
 			  const struct memory *memory,
@@ -107,7 +106,7 @@ static int measure_pages(const struct bench *b, const struct device *device,
 }
 
 /* They need not be there, and are given back. */
-static int measure_hugetlb(const struct bench *b, size_t bytes)
+static int set_aside(const struct bench *b, size_t bytes)
 {
 	static const char *const names[] = { "pin_hugetlb", "unpin_hugetlb" };
 	char count[16];
@@ -124,40 +123,57 @@ static int measure_hugetlb(const struct bench *b, size_t bytes)
 	return err;
 }
 
+static const struct {
+	enum pages pages;
+	const char *names[2];
+	bool slow;
+} pinned[] = {
+	{ PAGES_4K, { "pin_4k", "unpin_4k" }, false },
+	{ PAGES_HUGE, { "pin_thp", "unpin_thp" }, false },
+	{ PAGES_SCATTERED, { "pin_scattered", "unpin_scattered" }, true },
+};
+
+static const struct {
+	enum pages pages;
+	const char *names[2];
+} mapped[] = {
+	{ PAGES_4K, { "iommu_map_4k", "iommu_unmap_4k" } },
+	{ PAGES_HUGE, { "iommu_map_thp", "iommu_unmap_thp" } },
+	{ PAGES_SCATTERED, { "iommu_map_scattered", "iommu_unmap_scattered" } },
+};
+
 int measure_pin(const struct bench *b)
 {
-	static const char *const small[] = { "pin_4k", "unpin_4k" };
-	static const char *const huge[] = { "pin_thp", "unpin_thp" };
 	const size_t bytes = 256 * MIB;
-	int err, status;
+	int err, status = 0;
+	size_t i;
 
-	if (!b->sim.node[0])
-		return absent("pin", "there is no device of pindrop_sim");
-	status = measure_pages(b, &b->sim, &pinner_uring, bytes, PAGES_4K,
-			       small);
-	if (status < 0)
+	for (i = 0; i < ARRAY_SIZE(pinned) && status >= 0; i++) {
+		if (b->quick && pinned[i].slow)
+			continue;
+		err = measure_pages(b, &b->sim, &pinner_uring, bytes,
+				    pinned[i].pages, pinned[i].names);
+		status = err ? err : status;
+	}
+	if (status < 0 || b->quick)
 		return status;
-	err = measure_pages(b, &b->sim, &pinner_uring, bytes, PAGES_HUGE, huge);
-	if (err < 0 || b->quick)
-		return err ? err : status;
-	return measure_hugetlb(b, bytes);
+	err = set_aside(b, bytes);
+	return err ? err : status;
 }
 
+/* With what it takes to pin, which vfio does, too. */
 int measure_iommu(const struct bench *b)
 {
-	static const char *const small[] = { "iommu_map_4k", "iommu_unmap_4k" };
-	static const char *const huge[] = { "iommu_map_thp",
-					    "iommu_unmap_thp" };
-	int err, status;
+	int err, status = 0;
+	size_t i;
 
 	if (!b->edu.node[0] || !b->behind_iommu)
 		return absent("iommu_map",
 			      "no device is behind a strict IOMMU");
-	status = measure_pages(b, &b->edu, &pinner_vfio, IOMMU_BYTES, PAGES_4K,
-			       small);
-	if (status < 0)
-		return status;
-	err = measure_pages(b, &b->edu, &pinner_vfio, IOMMU_BYTES, PAGES_HUGE,
-			    huge);
-	return err ? err : status;
+	for (i = 0; i < ARRAY_SIZE(mapped) && status >= 0; i++) {
+		err = measure_pages(b, &b->edu, &pinner_vfio, IOMMU_BYTES,
+				    mapped[i].pages, mapped[i].names);
+		status = err ? err : status;
+	}
+	return status;
 }
