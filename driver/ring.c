@@ -772,7 +772,7 @@ int pindrop_ring_enter(struct pindrop_ctx *ctx,
 	if (args->flags & PINDROP_ENTER_GETEVENTS) {
 		if (!list_empty_careful(&ring->kept))
 			enter_flush(ctx, ring);
-		if (args->min_complete)
+		if (ring_unread(ring) < args->min_complete)
 			err = enter_wait(ctx, ring, args->min_complete,
 					 args->timeout_ns);
 	}
