@@ -23,6 +23,7 @@
 #define GROUP_MS 5000
 /* How long processes die in the storm; PD_RING_STORM_MS is for longer ones. */
 #define STORM_MS 5000
+#define STORM_KILLS 10
 #define STORM_RINGS 16
 
 /* What an owner leaves to be looked at. */
@@ -626,7 +627,8 @@ TEST_F_TIMEOUT(storm, of_rings, 120)
 	ASSERT_NE(NULL, stop);
 	for (i = 0; i < STORM_RINGS; i++)
 		pid[i] = storm_fork(&self->w.env, stop, i);
-	while (pd_ms_since(begin) < ms) {
+	/* So many at least, however slow the machine is. */
+	while (pd_ms_since(begin) < ms || kills < STORM_KILLS) {
 		/* The odd ones. */
 		i = rand_r(&seed) % STORM_RINGS | 1;
 		pd_sleep_ms(rand_r(&seed) % 50);
@@ -639,7 +641,6 @@ TEST_F_TIMEOUT(storm, of_rings, 120)
 	for (i = 0; i < STORM_RINGS; i++) {
 		EXPECT_EQ(0, pd_join(pid[i]));
 	}
-	EXPECT_LT(10, kills);
 	self->w.bound_ms = LONG_MAX;
 	EXPECT_STREQ("", death_left(&self->w, DEATH_ANY_JOBS));
 }
