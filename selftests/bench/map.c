@@ -22,6 +22,8 @@ static int pindrop_get(struct held *held, uint32_t flags)
 	err = pindrop_buf_alloc(dev, held->bytes, flags, &held->buf);
 	/* The buffer holds it. */
 	pindrop_unref(dev);
+	if (err == -EOPNOTSUPP && flags)
+		return absent("huge buffers", "the driver has none here");
 	return err;
 }
 
