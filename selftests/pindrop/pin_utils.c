@@ -117,10 +117,13 @@ int pin_anon(struct pin_mem *m, size_t len)
 	return err;
 }
 
-/* Memory that others have left in pieces may have none of that size at first. */
+/*
+ * Memory that others have left in pieces, or that is still on its way back from
+ * them, may have none of that size at first.
+ */
 static bool touch_thp(unsigned char *at)
 {
-	int tries = 5;
+	int tries = 20;
 
 	do {
 		at[0] = 1;
@@ -128,6 +131,7 @@ static bool touch_thp(unsigned char *at)
 			return true;
 		madvise(at, PIN_HUGE, MADV_DONTNEED);
 		pd_write_file("/proc/sys/vm/compact_memory", "1");
+		pd_sleep_ms(50);
 	} while (--tries);
 	return false;
 }
