@@ -68,8 +68,14 @@ void pindrop_status_put(struct pindrop_status *status)
 static void ctx_set_state_locked(struct pindrop_ctx *ctx, unsigned int state)
 {
 	struct pindrop_window *window = ctx->status->page;
+	bool dying = state == PINDROP_STATE_DYING;
 
 	lockdep_assert_held(&ctx->lock);
+	/* Not of one that is bound as it is killed: nobody waits for that. */
+	if (READ_ONCE(ctx->owner) && dying != ctx->dying) {
+		atomic_add(dying ? 1 : -1, &ctx->owner->dying);
+		ctx->dying = dying;
+	}
 	WRITE_ONCE(ctx->state, state);
 	WRITE_ONCE(window->reason, ctx->reason);
 	if (READ_ONCE(window->state) != PINDROP_STATE_GONE)

@@ -19,17 +19,6 @@ static struct pindrop_owner *to_pindrop_owner(struct mmu_notifier *mn)
 	return container_of(mn, struct pindrop_owner, mn);
 }
 
-static bool owner_is_dying_locked(struct pindrop_owner *owner)
-{
-	struct pindrop_ctx *ctx;
-
-	lockdep_assert_held(&owner->lock);
-	list_for_each_entry(ctx, &owner->ctxs, owner_node)
-		if (READ_ONCE(ctx->state) == PINDROP_STATE_DYING)
-			return true;
-	return false;
-}
-
 /**
  * pindrop_owner_deadline() - when the waits of a death end
  * @owner: whose context is about to be killed, or was
@@ -45,7 +34,7 @@ unsigned long pindrop_owner_deadline(struct pindrop_owner *owner)
 	unsigned long deadline;
 
 	mutex_lock(&owner->lock);
-	if (!owner_is_dying_locked(owner) ||
+	if (!atomic_read(&owner->dying) ||
 	    time_after_eq(jiffies, owner->deadline))
 		owner->deadline = jiffies +
 				  msecs_to_jiffies(PINDROP_DEADLINE_MS);
@@ -67,6 +56,7 @@ static bool ctx_is_unsettled(struct pindrop_ctx *ctx)
 /*
  * A context that is as asked for, with a reference. The lock is dropped in
  * between: with its last reference a context leaves the list under the lock.
+ * What was looked at is behind what was not the next time.
  */
 static struct pindrop_ctx *owner_find(struct pindrop_owner *owner,
 				      bool (*wanted)(struct pindrop_ctx *ctx))
@@ -78,6 +68,7 @@ static struct pindrop_ctx *owner_find(struct pindrop_owner *owner,
 		if (!wanted(ctx) || !kref_get_unless_zero(&ctx->ref))
 			continue;
 		found = ctx;
+		list_move(&owner->ctxs, &ctx->owner_node);
 		break;
 	}
 	mutex_unlock(&owner->lock);

@@ -299,12 +299,14 @@ struct pindrop_dev {
  * @ctxs: pindrop_ctx::owner_node
  * @deadline: end of all waits since the first context of this owner was
  *	killed (jiffies); means something while one is dying
+ * @dying: contexts that are
  */
 struct pindrop_owner {
 	struct mmu_notifier mn;
 	struct mutex lock;
 	struct list_head ctxs;
 	unsigned long deadline;
+	atomic_t dying;
 };
 
 /**
@@ -447,6 +449,7 @@ struct pindrop_ring {
  * @status: the window; written under @lock
  * @state: enum pindrop_state; written under @lock, read without. Submission
  *	reads it under chan::lock
+ * @dying: counted in owner::dying; under @lock
  * @reason: enum pindrop_reason; written before OPEN is left, under @lock
  * @wait: woken at completions and changes of state
  * @reap: retires finished jobs, on pindrop_reap_wq
@@ -489,6 +492,7 @@ struct pindrop_ctx {
 	u32 next_handle;
 	struct pindrop_status *status;
 	unsigned int state;
+	bool dying;
 	unsigned int reason;
 	wait_queue_head_t wait;
 	struct work_struct reap;
