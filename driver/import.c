@@ -194,6 +194,9 @@ static void import_stop_waiting(struct pindrop_imported *imp,
 	spin_lock(&import_lock);
 	import_even = max(import_even, since) +
 		      (now - since) * IMPORT_PATIENCE_SHARE;
+	/* Several may have waited at a time. */
+	import_even = min(import_even, now + (u64)IMPORT_PATIENCE_US *
+						       IMPORT_PATIENCE_SHARE);
 	if (!in_time && !completion_done(done))
 		imp->waiter = NULL;
 	spin_unlock(&import_lock);

@@ -347,8 +347,11 @@ static int verb_ring_enter(struct pindrop_ctx *ctx, union pindrop_args *args)
 	return pindrop_ring_enter(ctx, &args->ring_enter);
 }
 
-#define VERB(type, last) \
-	.size = sizeof(struct type), .min = offsetofend(struct type, last)
+/* Whole words: see args_get(). */
+#define VERB(type, last)                                              \
+	.size = sizeof(struct type) +                                 \
+		BUILD_BUG_ON_ZERO(sizeof(struct type) % sizeof(u64)), \
+	.min = offsetofend(struct type, last)
 
 /* A verb that is not here answers -ENOTTY; INFO's out_verbs says the same. */
 static const struct pindrop_verb_ops verbs[PINDROP_VERB_NR] = {

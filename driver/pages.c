@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Driver memory: pages of the page allocator, in chunks as large as there are.
- * Blocks of 2 MiB stay whole, which makes them cheap to list and to free. Who holds a
- * page of one, as O_DIRECT does, holds all of it.
+ * Blocks of 2 MiB stay whole, which makes them cheap to list and to free. Who
+ * holds a page of one, as O_DIRECT does, holds all of it; when the buffer has
+ * gone that is on its memory cgroup's bill alone, as of any huge page.
  */
 #include "pindrop.h"
 
@@ -206,14 +207,15 @@ static unsigned long pages_run(struct pindrop_buf *buf, unsigned long first,
 }
 
 /* Segments that the buffer makes; they go to the list, if there is one. */
-static unsigned int pages_list(struct pindrop_buf *buf, struct scatterlist *sg)
+static unsigned int pages_list(struct pindrop_buf *buf, unsigned long max,
+			       struct scatterlist *sg)
 {
-	unsigned long max = pindrop_buf_max_segment(buf->dev) >> PAGE_SHIFT;
 	unsigned int segments = 0;
 	unsigned long i, n;
 
 	for (i = 0; i < buf->npages; i += n, segments++) {
 		n = pages_run(buf, i, max);
+		cond_resched();
 		if (!sg)
 			continue;
 		sg_set_page(sg, buf->pages[i], n << PAGE_SHIFT, 0);
@@ -227,14 +229,18 @@ static unsigned int pages_list(struct pindrop_buf *buf, struct scatterlist *sg)
  * @buf: the buffer, with its pages
  *
  * Context: as a map function of pindrop_buf_map().
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EOPNOTSUPP where a segment is less than a page.
  */
 int pindrop_pages_map(struct pindrop_buf *buf)
 {
-	int err = sg_alloc_table(&buf->sgt, pages_list(buf, NULL), GFP_KERNEL);
+	unsigned long max = pindrop_buf_max_segment(buf->dev) >> PAGE_SHIFT;
+	int err;
 
+	if (!max)
+		return -EOPNOTSUPP;
+	err = sg_alloc_table(&buf->sgt, pages_list(buf, max, NULL), GFP_KERNEL);
 	if (err)
 		return err;
-	pages_list(buf, buf->sgt.sgl);
+	pages_list(buf, max, buf->sgt.sgl);
 	return pindrop_buf_map_sgt(buf);
 }

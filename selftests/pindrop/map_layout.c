@@ -4,8 +4,10 @@
  * areas alone hold the memory, and the last of them lets it go.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "../kselftest_harness.h"
 #include "pindrop_utils.h"
@@ -563,6 +565,81 @@ TEST_F(layout_huge, fork_shares_it)
 	}
 	EXPECT_EQ(0, pd_join(pid));
 	EXPECT_EQ(-1, pd_wrong(self->buf.map, self->buf.len, 2));
+}
+
+/* Memory in whole blocks, mapped page by page: each page is a part of one. */
+FIXTURE(layout_block)
+{
+	struct pd_env env;
+	int fd;
+	size_t page;
+	unsigned char *want;
+	struct pd_buf buf;
+};
+
+FIXTURE_SETUP(layout_block)
+{
+	const size_t len = 2 * HUGE_SIZE;
+
+	PD_SETUP(&self->env);
+	self->page = self->env.page;
+	self->fd = pd_open(&self->env);
+	ASSERT_LE(0, self->fd);
+	MUST(pd_create(self->fd, len, &self->buf));
+	MUST(pd_free(self->fd, self->buf.handle));
+	pd_fill(self->buf.map, len, 1);
+	self->want = anonymous(len, RW);
+	ASSERT_NE(NULL, self->want);
+	pd_fill(self->want, len, 1);
+}
+
+FIXTURE_TEARDOWN(layout_block)
+{
+	pd_unmap(&self->buf);
+	munmap(self->want, 2 * HUGE_SIZE);
+	close(self->fd);
+	PD_TEARDOWN(&self->env);
+}
+
+/* What the kernel would take apart first, if it were the kernel's. */
+TEST_F(layout_block, advice_on_a_part_loses_nothing)
+{
+	const int advice[] = { 20 /* COLD */, 21 /* PAGEOUT */, MADV_FREE,
+			       MADV_DONTNEED };
+	unsigned char *map = self->buf.map;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(advice); i++) {
+		madvise(map + AT(16), AT(16), advice[i]);
+		madvise(map + AT(500), AT(30), advice[i]);
+		EXPECT_EQ(0, memcmp(map, self->want, self->buf.len))
+		TH_LOG("advice %d", advice[i]);
+	}
+}
+
+/* Of the whole buffer one page is left, in a pipe: nobody else gets it. */
+TEST_F(layout_block, page_in_a_pipe_is_kept)
+{
+	struct iovec iov = { self->buf.map + AT(100), self->page };
+	const size_t len = 16 * HUGE_SIZE;
+	unsigned char *others, *got;
+	int fds[2];
+
+	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
+	ASSERT_EQ(self->page, vmsplice(fds[1], &iov, 1, 0));
+	pd_unmap(&self->buf);
+	EXPECT_EQ(0, pd_grown(&self->env, PD_BUFFERS));
+	others = anonymous(len, RW);
+	got = anonymous(self->page, RW);
+	ASSERT_NE(NULL, others);
+	ASSERT_NE(NULL, got);
+	memset(others, 0xee, len);
+	EXPECT_EQ(self->page, read(fds[0], got, self->page));
+	EXPECT_EQ(0, memcmp(got, self->want + AT(100), self->page));
+	munmap(others, len);
+	munmap(got, self->page);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 TEST_HARNESS_MAIN
