@@ -621,22 +621,25 @@ TEST_F(layout_block, advice_on_a_part_loses_nothing)
 TEST_F(layout_block, page_in_a_pipe_is_kept)
 {
 	struct iovec iov = { self->buf.map + AT(100), self->page };
-	const size_t len = 16 * HUGE_SIZE;
-	unsigned char *others, *got;
+	unsigned char *got = anonymous(self->page, RW);
+	struct pd_buf others[4];
+	unsigned int i;
 	int fds[2];
 
+	ASSERT_NE(NULL, got);
 	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
 	ASSERT_EQ(self->page, vmsplice(fds[1], &iov, 1, 0));
 	pd_unmap(&self->buf);
 	EXPECT_EQ(0, pd_grown(&self->env, PD_BUFFERS));
-	others = anonymous(len, RW);
-	got = anonymous(self->page, RW);
-	ASSERT_NE(NULL, others);
-	ASSERT_NE(NULL, got);
-	memset(others, 0xee, len);
+	/* What is free is given out again, the last first. */
+	for (i = 0; i < ARRAY_LEN(others); i++) {
+		MUST(pd_create(self->fd, 2 * HUGE_SIZE, &others[i]));
+		memset(others[i].map, 0xee, others[i].len);
+	}
 	EXPECT_EQ(self->page, read(fds[0], got, self->page));
 	EXPECT_EQ(0, memcmp(got, self->want + AT(100), self->page));
-	munmap(others, len);
+	for (i = 0; i < ARRAY_LEN(others); i++)
+		pd_unmap(&others[i]);
 	munmap(got, self->page);
 	close(fds[0]);
 	close(fds[1]);
