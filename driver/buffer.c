@@ -7,7 +7,6 @@
 #include "pindrop.h"
 
 #include <linux/dma-mapping.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
@@ -467,7 +466,7 @@ void pindrop_buf_abort(struct pindrop_buf *buf)
  *
  * Context: a user process; long; no lock held, not inside the gate.
  * Return: a buffer without a handle, or ERR_PTR(): -ENOMEM, -EDQUOT, -EINTR
- * (killed), -ENODEV.
+ * (killed), -EOPNOTSUPP (no page to a segment), -ENODEV.
  */
 struct pindrop_buf *pindrop_buf_alloc(struct pindrop_ctx *ctx, u64 bytes,
 				      u32 flags)

@@ -363,10 +363,10 @@ static int submit_jobs(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 		if (batch)
 			pindrop_batch_end(batch, err);
 	}
-	if (!err)
-		reap_done(ctx);
 	if (err)
 		pindrop_fence_undo(call);
+	else
+		reap_done(ctx);
 	if (batch)
 		pindrop_batch_put(batch);
 	return err;

@@ -198,8 +198,9 @@ enum pindrop_alloc_flags {
  * @out_handle: its name in this context, never 0; given out in turn
  * @reserved: must be 0
  *
- * Binds the context. Errors: EINVAL (length), EOPNOTSUPP (flag), ENOMEM,
- * EDQUOT (handles, bytes), EPERM, EOWNERDEAD, ENODEV, EINTR (a signal while binding).
+ * Binds the context. Errors: EINVAL (length), EOPNOTSUPP (flag; the device
+ * takes less than a page at a time), ENOMEM, EDQUOT (handles, bytes), EPERM,
+ * EOWNERDEAD, ENODEV, EINTR (a signal while binding).
  *
  * mmap(out_offset) takes MAP_SHARED only (-EINVAL) and no PROT_EXEC
  * (-EACCES), by the owner only (-EPERM, after its death -EOWNERDEAD), within
