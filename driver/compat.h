@@ -15,9 +15,16 @@
 
 #include <linux/kconfig.h>
 
-#if !IS_ENABLED(CONFIG_SYNC_FILE)
-#error "pindrop needs a kernel with CONFIG_SYNC_FILE"
+#if !IS_ENABLED(CONFIG_MMU_NOTIFIER) || !IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) || \
+	!IS_ENABLED(CONFIG_IOMMU_IOVA)
+#error "pindrop needs CONFIG_MMU_NOTIFIER, CONFIG_DMA_SHARED_BUFFER and CONFIG_IOMMU_IOVA"
 #endif
+
+/*
+ * Whether a fence can be a file descriptor. Kernels for virtual machines are built
+ * without graphics, and so without this. Kbuild leaves sync_file.c out there.
+ */
+#define PINDROP_SYNC_FILE IS_ENABLED(CONFIG_SYNC_FILE)
 
 #include <linux/dma-fence.h>
 #include <linux/dma-map-ops.h>

@@ -329,8 +329,9 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->engine = engine;
 	dev->iommu = iommu_kind(dev->dma_dev);
 	dev->iommu_alone = iommu_alone(dev->dma_dev);
-	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT |
-		    PINDROP_CAP_SUBMIT_FENCE;
+	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
+	if (PINDROP_SYNC_FILE)
+		dev->caps |= PINDROP_CAP_SUBMIT_FENCE;
 	if (PINDROP_HUGE)
 		dev->caps |= PINDROP_CAP_ALLOC_HUGE;
 	if (dev_is_dma_coherent(dev->dma_dev))

@@ -22,11 +22,9 @@
 
 #include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
-#include <linux/file.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
-#include <linux/sync_file.h>
 
 /**
  * struct pindrop_fence - one that we signal
@@ -156,8 +154,15 @@ int pindrop_batch_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 	return 0;
 }
 
-/* Takes over the reference to the fence. */
-static int batch_add_dep(struct pindrop_batch *batch, struct dma_fence *fence)
+/**
+ * pindrop_batch_add_dep() - the jobs wait for a fence
+ * @batch: not begun
+ * @fence: it; the reference is taken over, also if the call fails
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int pindrop_batch_add_dep(struct pindrop_batch *batch, struct dma_fence *fence)
 {
 	struct pindrop_dep *dep;
 
@@ -174,78 +179,16 @@ static int batch_add_dep(struct pindrop_batch *batch, struct dma_fence *fence)
 }
 
 /**
- * pindrop_batch_wait_fd() - the jobs wait for a sync_file
- * @batch: not begun
- * @fd: the caller's
+ * pindrop_batch_make_out() - make what is signalled when the jobs are over
+ * @batch: not begun; holds the fence
  *
- * Context: a user process.
- * Return: 0, -EBADF or -ENOMEM.
+ * Context: may sleep.
+ * Return: the fence, or NULL if there is no memory.
  */
-int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd)
+struct dma_fence *pindrop_batch_make_out(struct pindrop_batch *batch)
 {
-	struct dma_fence *fence = sync_file_get_fence(fd);
-
-	return fence ? batch_add_dep(batch, fence) : -EBADF;
-}
-
-/**
- * pindrop_batch_add_out() - make what is signalled when the jobs are over
- * @batch: not begun
- * @call: gets the file, and the number that it is to have
- *
- * Nobody sees it before pindrop_fence_install().
- *
- * Context: a user process.
- * Return: 0, -ENOMEM or -EMFILE.
- */
-int pindrop_batch_add_out(struct pindrop_batch *batch,
-			  struct pindrop_submit_call *call)
-{
-	struct sync_file *file;
-	int fd;
-
 	batch->out = fence_create(batch->ctx);
-	if (!batch->out)
-		return -ENOMEM;
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	file = sync_file_create(&batch->out->base);
-	if (!file) {
-		put_unused_fd(fd);
-		return -ENOMEM;
-	}
-	call->fence = file->file;
-	call->args.out_fence = fd;
-	return 0;
-}
-
-/**
- * pindrop_fence_install() - the program knows of its fence: it is there
- * @call: a SUBMIT that succeeded
- *
- * Context: the process that called it.
- */
-void pindrop_fence_install(struct pindrop_submit_call *call)
-{
-	if (call->fence)
-		fd_install(call->args.out_fence, call->fence);
-}
-
-/**
- * pindrop_fence_undo() - the program gets no fence
- * @call: a SUBMIT that failed, or that cannot be told of
- *
- * Context: the process that called it.
- */
-void pindrop_fence_undo(struct pindrop_submit_call *call)
-{
-	if (!call->fence)
-		return;
-	put_unused_fd(call->args.out_fence);
-	fput(call->fence);
-	call->fence = NULL;
-	call->args.out_fence = 0;
+	return batch->out ? &batch->out->base : NULL;
 }
 
 /**
@@ -357,7 +300,7 @@ static int uses_collect(struct pindrop_batch *batch)
 					dma_resv_usage_rw(use->write), fence) {
 			if (fence_is_of(fence, batch->ctx))
 				continue;
-			err = batch_add_dep(batch, dma_fence_get(fence));
+			err = pindrop_batch_add_dep(batch, dma_fence_get(fence));
 			if (err)
 				return err;
 		}

@@ -262,7 +262,7 @@ static int jobs_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 static int submit_check(struct pindrop_ctx *ctx,
 			const struct pindrop_submit *args)
 {
-	if (args->flags & ~(PINDROP_SUBMIT_IN_FENCE | PINDROP_SUBMIT_OUT_FENCE))
+	if (args->flags & ~PINDROP_SUBMIT_FLAGS)
 		return -EOPNOTSUPP;
 	if (args->in_fence && !(args->flags & PINDROP_SUBMIT_IN_FENCE))
 		return -EINVAL;

@@ -912,11 +912,10 @@ u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 /* fence.c: what jobs wait for, and what waits for them */
 int pindrop_batch_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			 struct pindrop_batch **batch);
-int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd);
 int pindrop_batch_share(struct pindrop_batch *batch, struct pindrop_buf *buf,
 			bool write);
-int pindrop_batch_add_out(struct pindrop_batch *batch,
-			  struct pindrop_submit_call *call);
+int pindrop_batch_add_dep(struct pindrop_batch *batch, struct dma_fence *fence);
+struct dma_fence *pindrop_batch_make_out(struct pindrop_batch *batch);
 int pindrop_batch_begin(struct pindrop_batch *batch);
 void pindrop_batch_publish(struct pindrop_batch *batch);
 void pindrop_batch_end(struct pindrop_batch *batch, int result);
@@ -924,8 +923,37 @@ void pindrop_batch_put(struct pindrop_batch *batch);
 bool pindrop_batch_waits(struct pindrop_batch *batch);
 void pindrop_batch_over_locked(struct pindrop_job *job, int result);
 void pindrop_batch_proved_locked(struct pindrop_job *job);
+
+/* sync_file.c: fences as file descriptors; without it SUBMIT refuses its flags */
+#if PINDROP_SYNC_FILE
+#define PINDROP_SUBMIT_FLAGS \
+	(PINDROP_SUBMIT_IN_FENCE | PINDROP_SUBMIT_OUT_FENCE)
+int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd);
+int pindrop_batch_add_out(struct pindrop_batch *batch,
+			  struct pindrop_submit_call *call);
 void pindrop_fence_install(struct pindrop_submit_call *call);
 void pindrop_fence_undo(struct pindrop_submit_call *call);
+#else
+#define PINDROP_SUBMIT_FLAGS 0
+static inline int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int pindrop_batch_add_out(struct pindrop_batch *batch,
+					struct pindrop_submit_call *call)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void pindrop_fence_install(struct pindrop_submit_call *call)
+{
+}
+
+static inline void pindrop_fence_undo(struct pindrop_submit_call *call)
+{
+}
+#endif
 
 /* ring_setup.c: RING_SETUP and the shared memory */
 int pindrop_ring_setup(struct pindrop_ctx *ctx,

@@ -86,7 +86,7 @@ enum pindrop_verb {
 };
 
 /**
- * enum pindrop_cap - what the engine can do (INFO's out_caps)
+ * enum pindrop_cap - what engine, machine and kernel can do (INFO's out_caps)
  * @PINDROP_CAP_MEM_TO_MEM: copies between buffers
  * @PINDROP_CAP_MEM_TO_DEV: copies from a buffer to the device's own memory
  * @PINDROP_CAP_DEV_TO_MEM: copies from the device's own memory to a buffer
@@ -94,7 +94,9 @@ enum pindrop_verb {
  * @PINDROP_CAP_ALLOC_CONTIG: ALLOC knows PINDROP_ALLOC_CONTIG
  * @PINDROP_CAP_ALLOC_COHERENT: ALLOC knows PINDROP_ALLOC_COHERENT
  * @PINDROP_CAP_ALLOC_HUGE: ALLOC knows PINDROP_ALLOC_HUGE
- * @PINDROP_CAP_SUBMIT_FENCE: SUBMIT knows enum pindrop_submit_flags
+ * @PINDROP_CAP_SUBMIT_FENCE: SUBMIT knows enum pindrop_submit_flags; a kernel
+ *	that is built without CONFIG_SYNC_FILE, as those for virtual machines often
+ *	are, has no fences to take or to give
  */
 enum pindrop_cap {
 	PINDROP_CAP_MEM_TO_MEM = 1 << 0,
@@ -430,6 +432,9 @@ struct pindrop_job_desc {
  * enum pindrop_submit_flags - SUBMIT's flags
  * @PINDROP_SUBMIT_IN_FENCE: the jobs wait for @in_fence
  * @PINDROP_SUBMIT_OUT_FENCE: @out_fence is made
+ *
+ * Without PINDROP_CAP_SUBMIT_FENCE each of them is -EOPNOTSUPP, and nothing is
+ * bound or queued.
  */
 enum pindrop_submit_flags {
 	PINDROP_SUBMIT_IN_FENCE = 1 << 0,

@@ -96,6 +96,26 @@ TEST_F(info, caps_and_iommu_are_known)
 		  i->out_devmem > 0);
 }
 
+/* The kernel's own symbol tells; its address may be hidden, its name is not. */
+TEST_F(info, fences_are_there_if_the_kernel_has_sync_files)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	bool there = false, any = false;
+	char line[256], name[128];
+
+	if (!f)
+		SKIP(return, "the kernel does not name its functions");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %*c %127s", name) != 1)
+			continue;
+		any = true;
+		there |= !strcmp(name, "sync_file_create");
+	}
+	fclose(f);
+	EXPECT_TRUE(any);
+	EXPECT_EQ(there, pd_has_fences(&self->env));
+}
+
 TEST_F(info, names_end)
 {
 	const struct pindrop_info *i = &self->env.info;

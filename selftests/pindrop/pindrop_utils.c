@@ -289,6 +289,11 @@ int pd_import(int fd, int dmabuf, struct pd_buf *buf)
 	return err;
 }
 
+bool pd_has_fences(const struct pd_env *env)
+{
+	return env->info.out_caps & PINDROP_CAP_SUBMIT_FENCE;
+}
+
 int pd_free(int fd, __u32 handle)
 {
 	struct pindrop_free args = { .size = sizeof(args), .handle = handle };

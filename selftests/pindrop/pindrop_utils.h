@@ -38,6 +38,13 @@
 	} while (0)
 #define PD_TEARDOWN(env) EXPECT_STREQ("", pd_env_leaks(env))
 
+/* Behind PD_SETUP(), for tests of fences, which not every kernel has. */
+#define PD_NEEDS_FENCES(env)                                            \
+	do {                                                            \
+		if (!pd_has_fences(env))                                \
+			SKIP(PD_LEAVE_SETUP, "the kernel has no fences"); \
+	} while (0)
+
 /* In a child, where the harness cannot be used: say what failed, and end. */
 #define CHILD(cond)                                                 \
 	do {                                                        \
@@ -106,6 +113,7 @@ int pd_pin(int fd, const void *mem, size_t len, __u32 flags,
 	   struct pd_buf *pin);
 int pd_export(int fd, __u32 handle, int *dmabuf);
 int pd_import(int fd, int dmabuf, struct pd_buf *buf);
+bool pd_has_fences(const struct pd_env *env);
 int pd_free(int fd, __u32 handle);
 int pd_sync(int fd, __u32 handle, __u32 flags, __u64 offset, __u64 len);
 int pd_submit(int fd, const struct pindrop_job_desc *jobs, unsigned int count,

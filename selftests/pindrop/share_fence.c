@@ -105,7 +105,7 @@ static bool module_refs_become(long long want)
 FIXTURE_SETUP(fence)
 {
 	PD_SETUP(&self->env);
-	ASSERT_TRUE(self->env.info.out_caps & PINDROP_CAP_SUBMIT_FENCE);
+	PD_NEEDS_FENCES(&self->env);
 	self->modules = module_refs();
 	self->fds = open_fds();
 	self->piece = self->env.info.out_max_piece;
@@ -759,6 +759,7 @@ FIXTURE(dead)
 FIXTURE_SETUP(dead)
 {
 	DEATH_SETUP(&self->w);
+	PD_NEEDS_FENCES(&self->w.env);
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, self->sock));
 	self->slow = NONE;
 	self->user.fd = -1;
@@ -907,6 +908,9 @@ FIXTURE(lost)
 
 FIXTURE_SETUP(lost)
 {
+	/* Before anything is set that only the teardown would reset. */
+	PD_SETUP(&self->env);
+	PD_NEEDS_FENCES(&self->env);
 	SIM_SETUP(&self->env);
 	MUST(user_open(&self->env, &self->a, self->env.info.out_max_piece));
 	MUST(user_open(&self->env, &self->b, self->env.info.out_max_piece));

@@ -62,6 +62,7 @@ static void user_close(struct user *u)
 FIXTURE_SETUP(implicit)
 {
 	PD_SETUP(&self->env);
+	PD_NEEDS_FENCES(&self->env);
 	self->piece = self->env.info.out_max_piece;
 	self->pieces = PIECES + self->env.info.out_depth;
 	MUST(user_open(&self->env, &self->a));
@@ -297,6 +298,58 @@ TEST_F(implicit, closing_holds_nobody_up)
 	close(dmabuf);
 }
 
+/* Also on kernels whose sync_files cannot show it: by poll(), and by the data. */
+FIXTURE(plain)
+{
+	struct pd_env env;
+	struct user a, b;
+};
+
+FIXTURE_SETUP(plain)
+{
+	PD_SETUP(&self->env);
+	MUST(user_open(&self->env, &self->a));
+	MUST(user_open(&self->env, &self->b));
+	pd_fill(self->a.src.map, self->a.src.len, 3);
+}
+
+FIXTURE_TEARDOWN(plain)
+{
+	user_close(&self->a);
+	user_close(&self->b);
+	EXPECT_TRUE(pd_count_becomes(&self->env, PD_BYTES,
+				     self->env.before.v[PD_BYTES], SOON_MS));
+	PD_TEARDOWN(&self->env);
+}
+
+/* What is written last is there when it is read. */
+TEST_F(plain, jobs_and_others_wait_for_jobs)
+{
+	const size_t piece = self->env.info.out_max_piece;
+	const size_t len = (PIECES + self->env.info.out_depth) * piece;
+	struct user *a = &self->a, *b = &self->b;
+	struct pindrop_job_desc job;
+	struct pindrop_submit sub;
+	struct pd_buf in;
+	__u64 written;
+
+	MUST(pd_import(b->fd, a->dst_fd, &in));
+	EXPECT_TRUE(ready(a->dst_fd, POLLIN, 0));
+	written = pd_start(a->fd, &a->src, &a->dst, len);
+	ASSERT_NE(0, written);
+	EXPECT_FALSE(ready(a->dst_fd, POLLIN, 0));
+	EXPECT_FALSE(ready(a->src_fd, POLLOUT, 0));
+	EXPECT_TRUE(ready(a->src_fd, POLLIN, 0));
+	job = pd_copy(&in, len - piece, &b->dst, 0, piece);
+	MUST(pd_submit(b->fd, &job, 1, &sub));
+	EXPECT_EQ(0, pd_result(b->fd, sub.out_last));
+	EXPECT_EQ(0, memcmp(b->dst.map, (char *)a->src.map + len - piece,
+			    piece));
+	EXPECT_EQ(0, pd_result(a->fd, written));
+	EXPECT_TRUE(ready(a->dst_fd, POLLIN, SOON_MS));
+	EXPECT_TRUE(ready(a->src_fd, POLLOUT, SOON_MS));
+}
+
 /* I5: who shares memory with a job that hangs is not told that it is over. */
 FIXTURE(hung)
 {
@@ -306,6 +359,9 @@ FIXTURE(hung)
 
 FIXTURE_SETUP(hung)
 {
+	/* Before anything is set that only the teardown would reset. */
+	PD_SETUP(&self->env);
+	PD_NEEDS_FENCES(&self->env);
 	SIM_SETUP(&self->env);
 	MUST(user_open(&self->env, &self->a));
 }

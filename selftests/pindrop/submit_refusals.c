@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What SUBMIT refuses, with which errno, and that it then did nothing. */
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "../kselftest_harness.h"
 #include "pindrop_utils.h"
@@ -226,6 +227,18 @@ static int submit_at(int fd, __u64 jobs, __u32 count, __u32 channel)
 	return pd_ioctl(fd, PINDROP_VERB_SUBMIT, &args);
 }
 
+/* It becomes the owner, if there is none yet. */
+static bool child_can_alloc(int fd, size_t len)
+{
+	struct pd_buf buf;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(-pd_alloc(fd, len, 0, &buf));
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
 TEST_F(batch, of_none)
 {
 	struct pindrop_job_desc nop = pd_nop(0);
@@ -312,6 +325,47 @@ TEST_F(batch, beyond_the_limit_of_unfinished_jobs)
 	EXPECT_EQ(max, pd_grown(&self->env, PD_INFLIGHT));
 	EXPECT_EQ(max, self->window->submitted);
 	free(nops);
+}
+
+/* ... before anything else about them is looked at, and binds no owner. */
+TEST_F(batch, with_a_fence_is_refused_exactly_where_info_has_none)
+{
+	const __u32 in = PINDROP_SUBMIT_IN_FENCE;
+	const __u32 out = PINDROP_SUBMIT_OUT_FENCE;
+	const bool there = pd_has_fences(&self->env);
+	long long ended = pd_jobs_ended(&self->env);
+	struct pindrop_job_desc nop = pd_nop(0);
+	struct pindrop_submit args = {
+		.size = sizeof(args),
+		.jobs = (unsigned long)&nop,
+		.count = 1,
+	};
+	int fd = pd_open(&self->env);
+
+	ASSERT_LE(0, fd);
+	args.flags = in;
+	args.in_fence = self->fd; /* which is no sync_file */
+	FAILS(there ? EBADF : EOPNOTSUPP,
+	      pd_ioctl(self->fd, PINDROP_VERB_SUBMIT, &args));
+	args.flags = in | out;
+	FAILS(there ? EBADF : EOPNOTSUPP,
+	      pd_ioctl(self->fd, PINDROP_VERB_SUBMIT, &args));
+	EXPECT_EQ(0, args.out_fence);
+	EXPECT_NOTHING_DONE();
+	args.flags = out;
+	args.in_fence = 0;
+	if (there) {
+		MUST(pd_ioctl(fd, PINDROP_VERB_SUBMIT, &args));
+		EXPECT_LT(0, args.out_fence);
+		close(args.out_fence);
+		EXPECT_EQ(0, pd_result(fd, 1));
+	} else {
+		FAILS(EOPNOTSUPP, pd_ioctl(fd, PINDROP_VERB_SUBMIT, &args));
+		EXPECT_EQ(0, args.out_fence);
+		EXPECT_NOTHING_DONE();
+		EXPECT_TRUE(child_can_alloc(fd, self->env.page));
+	}
+	close(fd);
 }
 
 /* FREE and its errors. */

@@ -34,7 +34,8 @@
  * Context: any thread; waits neither for the device nor for the fence.
  * Return: as pindrop_submit_jobs(), or
  * -EBADF (@in_fence is no sync_file), -EMFILE (too many descriptors),
- * -EOPNOTSUPP (also a driver without fences).
+ * -EOPNOTSUPP (also a fence on a kernel without them: INFO has no
+ * PINDROP_CAP_SUBMIT_FENCE).
  */
 PINDROP_EXPORT int pindrop_submit_fenced(struct pindrop *dev, uint32_t channel,
 					 const struct pindrop_job_desc *jobs,
