@@ -69,13 +69,14 @@ Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
   DESTDIR= PREFIX= where to install: under DESTDIR, PREFIX=$(PREFIX)
 Testing:
-  KERNEL=          6.1, 6.12, 7.3 or debug (6.12 with everything that looks for
+  KERNEL=          6.1, 6.12, 7.3, cloud (the release's for virtual machines; or
+                   6.1-cloud, …) or debug (6.12 with everything that looks for
                    mistakes; built first, 20 minutes); without it 6.1 and
                    6.12, of check the newest of the release
   TESTS="…"        only programs that begin with one of these prefixes; of the
                    model, only cases
   MACHINE=         q35 (default), or of arm64 virt-smmu, raspi3b or zcu102, with
-                   all but 7.3 (also of run); ARCH=arm64 alone is virt-smmu
+                   6.1, 6.12 and debug (also of run); ARCH=arm64 alone is virt-smmu
   ENGINE=          edu, on q35 and virt-smmu; dmaengine, on the other two; or
                    sim: software, needs no device (also of run and picture)
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on

@@ -10,7 +10,9 @@ build=$top/build
 cache=${XDG_CACHE_HOME:-~/.cache}/pindrop
 # What the tests run on by default, and all there is.
 kernels="6.1 6.12"
-all_kernels="$kernels 7.3 debug"
+all_kernels="$kernels 7.3 cloud debug"
+# Of one series; of cloud, what a release has in it.
+cloud_kernels="6.1-cloud 6.12-cloud 7.3-cloud"
 # Where the index of apt's lists goes.
 apt_state=$cache
 
@@ -142,7 +144,7 @@ debian_keyring() {
 }
 
 # image_of SERIES ARCH: the package of a kernel's image, by its meta package, so that no ABI number is written down. SERIES
-# may be "stock", for the one that the release installs.
+# may be "stock", for the one that the release installs; ARCH may have a flavour before it, as in "cloud-amd64".
 image_of() {
 	local meta image
 	for meta in "linux-image-$1-$2" "linux-image-$2"; do

@@ -33,7 +33,7 @@ arm64-arm64) abi=arm64 cross=aarch64-linux-gnu- kernel_cross=aarch64-linux-gnu- 
 esac
 if [ "$arch" = arm64 ]; then
 	# Debian has these for it; debug is built here.
-	kernels="6.1 6.12" all_kernels="6.1 6.12 debug"
+	kernels="6.1 6.12" all_kernels="6.1 6.12 debug" cloud_kernels=
 fi
 
 # pick_engine: set "engine" to ENGINE, or to what the machine has by default.
