@@ -13,6 +13,16 @@
 
 #include "pindrop.h"
 
+/*
+ * trace-cmd and perf know no names of the kernel's: with this the format in
+ * tracefs holds the numbers. Each name in a __print_symbolic() needs it.
+ */
+TRACE_DEFINE_ENUM(PINDROP_REASON_NONE);
+TRACE_DEFINE_ENUM(PINDROP_REASON_CLOSE);
+TRACE_DEFINE_ENUM(PINDROP_REASON_OWNER);
+TRACE_DEFINE_ENUM(PINDROP_REASON_REMOVE);
+TRACE_DEFINE_ENUM(PINDROP_REASON_FAULT);
+
 #define pindrop_show_reason(reason)                  \
 	__print_symbolic(reason,                     \
 			 { PINDROP_REASON_NONE, "NONE" },     \
@@ -32,12 +42,27 @@ enum pindrop_step_result {
 };
 #endif
 
+TRACE_DEFINE_ENUM(PINDROP_STEP_START);
+TRACE_DEFINE_ENUM(PINDROP_STEP_PROOF);
+TRACE_DEFINE_ENUM(PINDROP_STEP_TIMEOUT);
+TRACE_DEFINE_ENUM(PINDROP_STEP_NONE);
+
 #define pindrop_show_step(result)                      \
 	__print_symbolic(result,                       \
 			 { PINDROP_STEP_START, "start" },     \
 			 { PINDROP_STEP_PROOF, "proof" },     \
 			 { PINDROP_STEP_TIMEOUT, "timeout" }, \
 			 { PINDROP_STEP_NONE, "none" })
+
+TRACE_DEFINE_ENUM(PINDROP_PIECE_MEM_TO_MEM);
+TRACE_DEFINE_ENUM(PINDROP_PIECE_MEM_TO_DEV);
+TRACE_DEFINE_ENUM(PINDROP_PIECE_DEV_TO_MEM);
+
+#define pindrop_show_kind(kind)                                     \
+	__print_symbolic(kind,                                      \
+			 { PINDROP_PIECE_MEM_TO_MEM, "mem_to_mem" }, \
+			 { PINDROP_PIECE_MEM_TO_DEV, "mem_to_dev" }, \
+			 { PINDROP_PIECE_DEV_TO_MEM, "dev_to_mem" })
 
 #define pindrop_minor(pd) MINOR((pd)->dev.devt)
 
@@ -323,10 +348,7 @@ TRACE_EVENT(pindrop_piece_issue,
 	TP_printk("dev=%d ctx=%llu chan=%u job=%llu bytes=%u kind=%s",
 		  __entry->dev, __entry->ctx, __entry->chan, __entry->job,
 		  __entry->bytes,
-		  __print_symbolic(__entry->kind,
-				   { PINDROP_PIECE_MEM_TO_MEM, "mem_to_mem" },
-				   { PINDROP_PIECE_MEM_TO_DEV, "mem_to_dev" },
-				   { PINDROP_PIECE_DEV_TO_MEM, "dev_to_mem" }))
+		  pindrop_show_kind(__entry->kind))
 );
 
 /*
