@@ -30,14 +30,23 @@ killed() {
 	wait "$pid" 2> /dev/null
 	[ $? = 137 ] && quiet
 }
+# JSON is UTF-8: a name in UTF-8 stays as it is.
+as_json() {
+	link=$(printf 'ger\303\244t')
+	ln -s "${PINDROP_DEV:-/dev/pindrop0}" "$link"
+	pindrop info --json -d "$link" > out && grep -qF "\"node\": \"$link\"" out && return
+	sed 's/^/# /' out
+	return 1
+}
 refused() { ! pindrop copy no-such-file out 2> err && [ -s err ]; }
 
 echo "TAP version 13"
-echo 1..5
+echo 1..6
 dd if=/dev/urandom of=in bs=40000 count=1 2> /dev/null
 check copy_has_the_same_bytes same
 check copy_leaves_nothing quiet
 check copy_killed_half_way_leaves_nothing killed
 check copy_of_nothing_says_so refused
 check info_as_json sh -c 'pindrop info --json | grep -q "\"engine\""'
+check info_as_json_has_names_in_utf8 as_json
 exit "$bad"
