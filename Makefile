@@ -68,6 +68,8 @@ Targets:
 Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
   DESTDIR= PREFIX= where to install: under DESTDIR, PREFIX=$(PREFIX)
+  WERROR=          1: warnings in userspace are errors. Whatever boots a guest
+                   sets it, unless it is given empty; check always does
 Testing:
   KERNEL=          6.1, 6.12, 7.3, cloud (the release's for virtual machines; or
                    6.1-cloud, …) or debug (6.12 with everything that looks for

@@ -81,6 +81,7 @@ pick_kernels() {
 }
 
 # build_user [FILE]...: with more to be built than all. Sets "user" to where it is; with machines.sh, for its machine.
+# Warnings are errors, unless WERROR is empty.
 build_user() {
 	local extra=() drm
 	user=$build/user${abi:+-$abi}
@@ -92,7 +93,8 @@ build_user() {
 		extra=("DRM_CFLAGS=-I$drm/usr/include -I$drm/usr/include/libdrm" "DRM_LIBS=$(find "$drm" -name libdrm.a) -lm")
 	fi
 	# shellcheck disable=SC2154
-	make -s -j"$(nproc)" -C "$top/userspace" O="$user" CC="${cross}gcc" AR="${cross}ar" "${extra[@]}" all "${@/#/$user/}" >&2 ||
+	make -s -j"$(nproc)" -C "$top/userspace" O="$user" WERROR="${WERROR-1}" CC="${cross}gcc" AR="${cross}ar" "${extra[@]}" all \
+		"$user/pindrop-static" "${@/#/$user/}" >&2 ||
 		die "userspace does not build"
 }
 
