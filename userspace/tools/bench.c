@@ -322,7 +322,7 @@ static bool number(const char *text, unsigned long max, unsigned long *value)
 	*value = strtoul(text, &end, 10);
 	if (!errno && !*end && end != text && *value && *value <= max)
 		return true;
-	complain("%s: a number from 1 to %lu is wanted", text, max);
+	complain("invalid number '%s': must be from 1 to %lu", text, max);
 	return false;
 }
 
@@ -356,7 +356,7 @@ static int run(const struct command *self, int argc, char **argv)
 		b.json.out = stdout;
 	}
 	if (optind != argc)
-		return bad_usage(self);
+		return bad_arguments(self, argc - optind, argv + optind);
 	status = find_device(&want, b.node, sizeof(b.node));
 	if (status)
 		return status;

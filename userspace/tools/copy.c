@@ -316,7 +316,7 @@ static int run(const struct command *self, int argc, char **argv)
 		show = true;
 	}
 	if (argc - optind != 2)
-		return bad_usage(self);
+		return bad_arguments(self, argc - optind, argv + optind);
 	return copy(&want, show, argv[optind], argv[optind + 1]);
 }
 

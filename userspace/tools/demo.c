@@ -378,7 +378,7 @@ static int run(const struct command *self, int argc, char **argv)
 		as_json = true;
 	}
 	if (optind != argc)
-		return bad_usage(self);
+		return bad_arguments(self, argc - optind, argv + optind);
 	return demonstrate(&want, as_json);
 }
 

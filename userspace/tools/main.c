@@ -35,6 +35,15 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* Given to getopt as the program's name, which begins its messages. */
+static char *full_name(const struct command *cmd)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "pindrop %s", cmd->name);
+	return name;
+}
+
 static int run(int argc, char **argv)
 {
 	const struct command *cmd;
@@ -53,10 +62,12 @@ static int run(int argc, char **argv)
 	}
 	cmd = find_command(argv[1]);
 	if (!cmd) {
-		complain("there is no command '%s'", argv[1]);
+		complain("there is no %s '%s'",
+			 *argv[1] == '-' ? "option" : "command", argv[1]);
 		usage(stderr);
 		return EXIT_USAGE;
 	}
+	argv[1] = full_name(cmd);
 	return cmd->run(cmd, argc - 1, argv + 1);
 }
 

@@ -40,12 +40,13 @@ int device_error(int err, const char *node)
 {
 	complain("%s: %s", node ? node : "no device", pindrop_strerror(err));
 	if (is_no_device(err))
-		fputs("Is the driver loaded? 'modprobe pindrop_edu' loads it and its engine for QEMU's edu\n"
-		      "device; 'ls /sys/class/pindrop' shows what it has found, 'dmesg' why it has not.\n",
+		fputs("Is the module loaded that drives the hardware? pindrop(4) has one for each kind;\n"
+		      "'modprobe pindrop_sim' makes a device without any, to try it out.\n"
+		      "'ls /sys/class/pindrop' shows which devices there are, 'dmesg' why one is missing.\n",
 		      stderr);
 	else if (err == -EACCES)
-		fputs("Be root, or in the group that the node belongs to: 'pindrop' where the udev rule\n"
-		      "is installed (pindrop(4)).\n",
+		fputs("Be root or in the group of the node: 'pindrop' where its udev rule is installed, which\n"
+		      "'usermod --append --groups pindrop USER' joins from the next login on (pindrop(4)).\n",
 		      stderr);
 	return is_no_device(err) ? EXIT_NO_DEVICE : EXIT_FAILED;
 }

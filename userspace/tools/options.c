@@ -58,11 +58,22 @@ int show_help(const struct command *cmd)
 	return EXIT_OK;
 }
 
-/* getopt has said what is wrong. */
+/* The message that says what is wrong, of getopt or another, came before. */
 int bad_usage(const struct command *cmd)
 {
 	fprintf(stderr, "usage: pindrop %s [OPTION]...%s\n"
 		"'pindrop %s --help' says more.\n",
 		cmd->name, cmd->args, cmd->name);
 	return EXIT_USAGE;
+}
+
+/* @args are what is left behind the options, and not what @cmd takes. */
+int bad_arguments(const struct command *cmd, int count, char **args)
+{
+	if (*cmd->args)
+		complain("%s takes%s, not %d argument%s", cmd->name, cmd->args,
+			 count, count == 1 ? "" : "s");
+	else
+		complain("%s takes no argument '%s'", cmd->name, args[0]);
+	return bad_usage(cmd);
 }

@@ -23,7 +23,7 @@ enum exit_status {
  * @args: what follows the options, for the usage line
  * @summary: one line
  * @options: help text of its own options, or ""
- * @run: gets its own argv, the name first; returns an exit status
+ * @run: gets its own argv, "pindrop " and the name first; returns an exit status
  */
 struct command {
 	const char *name;
@@ -64,6 +64,7 @@ int find_device(const struct device_options *want, char *node, size_t size);
 int open_device(const struct device_options *want, struct pindrop **dev);
 int show_help(const struct command *cmd);
 int bad_usage(const struct command *cmd);
+int bad_arguments(const struct command *cmd, int count, char **args);
 
 /* message.c */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
