@@ -82,7 +82,8 @@ Testing:
   ENGINE=          edu, on q35 and virt-smmu; dmaengine, on the other two; or
                    sim: software, needs no device (also of run and picture)
   IOMMU=           strict, lazy, off, swiotlb or off28; without it strict on
-                   every kernel, and off on 6.12; of dmaengine, off or swiotlb
+                   every kernel, and off on 6.12; of dmaengine, off or swiotlb; on
+                   virt-smmu, strict or lazy
   DTB=             of raspi3b and zcu102, noirq: nobody hears of the controller;
                    or coherent
   SIM_MODE=        of sim, iommu (bus addresses of its own) or direct; both
