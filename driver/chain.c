@@ -55,6 +55,7 @@ static void chain_lock(struct pindrop_dev *dev)
 
 static void chain_unlock(struct pindrop_dev *dev)
 {
+	WRITE_ONCE(dev->chain_end, jiffies);
 	mutex_unlock(&dev->chain);
 }
 
@@ -109,7 +110,8 @@ static bool chain_idle_locked(struct pindrop_chan *chan)
 
 	if (!PINDROP_BROKEN(K3))
 		idle = pindrop_chan_service_locked(chan);
-	hangs = !list_empty(&chan->issued) && !chain_left_locked(chan);
+	/* What became late while it was looked at is looked at once more. */
+	hangs = late && !list_empty(&chan->issued) && !chain_left_locked(chan);
 	if (late || idle > 0)
 		trace_pindrop_kill_step(chan, 0, 3,
 					hangs ? PINDROP_STEP_NONE :
@@ -166,12 +168,17 @@ static bool chain_all_idle(struct pindrop_dev *dev)
 /* Whether it is worth waiting for: not what is late already. */
 static bool chain_hopeful(struct pindrop_chan *chan)
 {
-	bool hopeful;
+	bool hopeful = false;
 
 	spin_lock_irq(&chan->lock);
-	if (!list_empty(&chan->issued))
+	if (!list_empty(&chan->issued)) {
+		hopeful = chain_left_locked(chan);
 		pindrop_chan_service_locked(chan);
-	hopeful = !list_empty(&chan->issued) && chain_left_locked(chan);
+	}
+	if (list_empty(&chan->issued))
+		hopeful = false;
+	else
+		hopeful |= !!chain_left_locked(chan);
 	spin_unlock_irq(&chan->lock);
 	return hopeful;
 }
@@ -185,10 +192,15 @@ static bool chain_poll(struct pindrop_dev *dev, unsigned int bounds,
 {
 	unsigned long end = jiffies +
 			    bounds * msecs_to_jiffies(dev->limits.piece_ms);
+	struct pindrop_stall stall;
 	struct pindrop_chan *chan;
 	bool hopeful;
 
+	pindrop_stall_begin(&stall);
 	for (;;) {
+		if (pindrop_stall_seen(&stall, dev))
+			end = jiffies +
+			      bounds * msecs_to_jiffies(dev->limits.piece_ms);
 		hopeful = false;
 		for_each_chan(chan, dev)
 			hopeful |= chain_hopeful(chan);
@@ -251,8 +263,8 @@ static void chain_hold(struct pindrop_dev *dev, bool held)
 		if (!held && chan->state != PINDROP_CHAN_GONE) {
 			pindrop_chan_pump_locked(chan);
 			/* Unless it is to run sooner. */
-			queue_delayed_work(dev->wq, &chan->chain,
-					   pindrop_chain_interval(dev));
+			pindrop_watchdog_arm_locked(chan,
+						    pindrop_watchdog_interval(dev));
 		}
 		spin_unlock_irq(&chan->lock);
 	}
@@ -467,8 +479,8 @@ static bool chain_wedge(struct pindrop_chan *chan)
 			pindrop_chan_cut_locked(chan);
 		/* Soon: proof may be on its way. Then every minute. */
 		if (!READ_ONCE(dev->gone))
-			queue_delayed_work(dev->wq, &chan->chain,
-					   pindrop_chain_interval(dev));
+			pindrop_watchdog_arm_locked(chan,
+						    pindrop_watchdog_interval(dev));
 	}
 	spin_unlock_irq(&chan->lock);
 	return wedged;
@@ -542,21 +554,6 @@ static void chain_escalate(struct pindrop_chan *chan)
 	chain_give_up(chan, known);
 }
 
-/**
- * pindrop_chain_interval() - how often the watchdog looks at the hardware
- * @dev: the device
- *
- * Twice in a piece's time: a lost interrupt then costs half of it.
- *
- * Context: any.
- * Return: jiffies.
- */
-unsigned long pindrop_chain_interval(struct pindrop_dev *dev)
-{
-	return msecs_to_jiffies(dev->limits.piece_ms / 2) + 1;
-}
-
-/* Unless it is to run sooner. */
 static void chain_rearm_locked(struct pindrop_chan *chan)
 {
 	unsigned long again = 0;
@@ -564,9 +561,9 @@ static void chain_rearm_locked(struct pindrop_chan *chan)
 	if (chan->state == PINDROP_CHAN_WEDGED)
 		again = msecs_to_jiffies(PINDROP_RETRY_MS);
 	else if (!list_empty(&chan->issued))
-		again = pindrop_chain_interval(chan->dev);
+		again = pindrop_watchdog_interval(chan->dev);
 	if (again)
-		queue_delayed_work(chan->dev->wq, &chan->chain, again);
+		pindrop_watchdog_arm_locked(chan, again);
 }
 
 static void chain_run(struct pindrop_chan *chan)
@@ -575,6 +572,8 @@ static void chain_run(struct pindrop_chan *chan)
 	bool hangs;
 
 	spin_lock_irq(&chan->lock);
+	/* First: then nothing that it polls is late. */
+	pindrop_watchdog_overslept_locked(chan);
 	chain_abort_locked(chan);
 	pindrop_chan_pump_locked(chan);
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan) &&

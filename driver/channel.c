@@ -88,14 +88,17 @@ static bool piece_fill(struct pindrop_chan *chan, struct pindrop_job *job,
 	/* The clearing failed: what is in there is somebody else's. */
 	if (job->uses_devmem && !job->zero && !dev->lease_clean) {
 		dev->lease_broken = false; /* this job's failure tells */
+		pindrop_job_give_up(job, "the device's memory is not cleared");
 		return false;
 	}
 	if (cursor_revoked(&job->src) || cursor_revoked(&job->dst)) {
 		job->error = -ESTALE;
 		return false;
 	}
-	if (cursor_unmapped(&job->src) || cursor_unmapped(&job->dst))
+	if (cursor_unmapped(&job->src) || cursor_unmapped(&job->dst)) {
+		pindrop_job_give_up(job, "its memory is cut off");
 		return false;
+	}
 
 	piece->job = job;
 	piece->kind = job->kind;
@@ -162,12 +165,27 @@ static int piece_start(struct pindrop_chan *chan, struct pindrop_piece *piece)
 	pindrop_piece_progress(piece);
 	trace_pindrop_piece_issue(piece);
 	err = dev->ops->issue(dev->engine, piece);
+	if (err == -EIO)
+		pindrop_job_give_up(job, "the engine refuses it");
 	if (err)
 		return err;
 	list_move_tail(&piece->node, &chan->issued);
 	/* The watchdog; if it is on already, it comes back for this one. */
-	queue_delayed_work(dev->wq, &chan->chain, pindrop_chain_interval(dev));
+	pindrop_watchdog_arm_locked(chan, pindrop_watchdog_interval(dev));
 	return 0;
+}
+
+/* It was thrown away, maybe before a reset took what it was to use. */
+static int piece_start_again(struct pindrop_chan *chan,
+			     struct pindrop_piece *piece)
+{
+	struct pindrop_job *job = piece->job;
+
+	if (job->uses_devmem && !job->zero && !chan->dev->lease_clean) {
+		pindrop_job_give_up(job, "a reset took the device's memory");
+		return -EIO;
+	}
+	return piece_start(chan, piece);
 }
 
 static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
@@ -314,10 +332,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 						 struct pindrop_piece, node);
 		if (piece) {
 			job = piece->job;
-			/* Thrown away before a reset took what it was to use. */
-			err = job->uses_devmem && !job->zero &&
-			      !chan->dev->lease_clean ?
-				      -EIO : piece_start(chan, piece);
+			err = piece_start_again(chan, piece);
 			if (err)
 				piece_end(chan, piece, err);
 			continue;
@@ -336,9 +351,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 					 struct pindrop_piece, node);
 		list_move_tail(&queue->node, &chan->runq);
 		if (job->op == PINDROP_OP_COPY && !job->error) {
-			if (!piece_fill(chan, job, piece))
-				job->error = job->error ?: -EIO;
-			else
+			if (piece_fill(chan, job, piece))
 				job->error = piece_issue(chan, queue, piece);
 		}
 		if (job->error || !job->left)
@@ -392,9 +405,14 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 		list_move_tail(&piece->node, &chan->replay);
 		return;
 	}
-	if (status == -ECANCELED)
+	if (status == -EIO) {
+		pindrop_job_give_up(job, "the hardware reports an error");
+	} else if (status == -ECANCELED) {
 		status = pindrop_ctx_dead_errno(job->ctx) ?
 			 pindrop_ctx_cancel_errno(job->ctx) : -EIO;
+		if (status == -EIO)
+			pindrop_job_give_up(job, "it was stopped by a reset");
+	}
 	piece_end(chan, piece, status);
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_done);
@@ -780,13 +798,14 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 	/* The queue is part of a context that may go with its last job. */
 	list_for_each_entry_safe(job, next, &jobs, node) {
 		list_del_init(&job->node);
-		if (!job->error)
-			job->error = -EIO;
+		pindrop_job_give_up(job, "the queue hangs");
 		if (!job->pieces)
 			pindrop_job_finish(job, job->error);
 	}
-	list_for_each_entry_safe(piece, next_piece, &chan->replay, node)
+	list_for_each_entry_safe(piece, next_piece, &chan->replay, node) {
+		pindrop_job_give_up(piece->job, "the queue hangs");
 		piece_end(chan, piece, -EIO);
+	}
 	if (PINDROP_BROKEN(K8))
 		chan_end_issued_locked(chan);
 	list_for_each_entry(piece, &chan->issued, node)

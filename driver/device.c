@@ -337,6 +337,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	if (dev_is_dma_coherent(dev->dma_dev))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->chain);
+	dev->chain_end = jiffies;
 	INIT_DELAYED_WORK(&dev->pause_work, pindrop_pause_work);
 	INIT_WORK(&dev->tell, pindrop_tell_work);
 	mutex_init(&dev->lock);

@@ -640,6 +640,29 @@ static void job_report(struct pindrop_job *job, int result)
 }
 
 /**
+ * pindrop_job_give_up() - have a job fail with -EIO, and leave a line about it
+ * @job: the job; one that fails already keeps its error
+ * @reason: for the kernel log
+ *
+ * Context: channel lock held.
+ */
+void pindrop_job_give_up(struct pindrop_job *job, const char *reason)
+{
+	struct pindrop_chan *chan = job->chan;
+
+	lockdep_assert_held(&chan->lock);
+	if (job->error)
+		return;
+	job->error = -EIO;
+	/* The clearing of the device's memory is told by the job it was for. */
+	if (!job->zero)
+		dev_warn_ratelimited(&chan->dev->dev,
+				     "queue %u: job %llu of context %llu fails: %s\n",
+				     chan->id, job->ticket, job->ctx->id,
+				     reason);
+}
+
+/**
  * pindrop_job_finish() - a job is over: report it, let the reaper have it
  * @job: the job; nothing of it is queued or on the hardware
  * @result: 0 or -errno; a job that was LOST has been reported before
@@ -690,6 +713,7 @@ void pindrop_job_lose(struct pindrop_job *job)
 	struct pindrop_ctx *ctx = job->ctx;
 
 	lockdep_assert_held(&job->chan->lock);
+	pindrop_job_give_up(job, "the hardware does not finish it");
 	job->state = PINDROP_JOB_LOST;
 	__module_get(THIS_MODULE); /* quarantine's: code that can free it stays */
 	pindrop_quarantine_add(job->src.buf, ctx);

@@ -156,6 +156,11 @@ enum pindrop_chan_state {
  * @free_pieces: pindrop_piece::node
  * @pieces: as many as the hardware is deep
  * @chain: the kill chain's K2 to K8 and the watchdog, on dev::wq
+ * @watch_set: the watchdog's timer was set since the work ran last
+ * @watch_late: ... and was late when it was set again
+ * @watch_due: when the work is to run (jiffies)
+ * @watch_delay: how long that was when it was set (jiffies)
+ * @stalls: how often in a row it was late
  */
 struct pindrop_chan {
 	struct pindrop_dev *dev;
@@ -169,6 +174,21 @@ struct pindrop_chan {
 	struct list_head free_pieces;
 	struct pindrop_piece *pieces;
 	struct delayed_work chain;
+	bool watch_set;
+	bool watch_late;
+	unsigned long watch_due;
+	unsigned long watch_delay;
+	unsigned int stalls;
+};
+
+/**
+ * struct pindrop_stall - what a poll of the hardware knows of a standstill
+ * @last: when it looked last (jiffies)
+ * @count: how often the machine stood still
+ */
+struct pindrop_stall {
+	unsigned long last;
+	unsigned int count;
 };
 
 /**
@@ -194,6 +214,7 @@ struct pindrop_chan {
  * @chain: held by who runs the kill chain from K2 on, and guards what follows,
  *	up to @lock; some of it is read under the channels' locks. Of the device's own lock only
  *	a try is allowed inside
+ * @chain_end: when @chain was let go last (jiffies)
  * @paused: how often the bus has the device (reset, AER, suspend): the chain
  *	waits
  * @pause_end: when its jobs have waited long enough (jiffies)
@@ -253,6 +274,7 @@ struct pindrop_dev {
 	struct srcu_struct gate;
 	bool gone;
 	struct mutex chain;
+	unsigned long chain_end;
 	unsigned int paused;
 	unsigned long pause_end;
 	struct delayed_work pause_work;
@@ -898,6 +920,7 @@ void pindrop_zap(struct pindrop_ctx *ctx);
 int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit_call *call);
 int pindrop_wait(struct pindrop_ctx *ctx, struct pindrop_wait *args);
 void pindrop_job_finish(struct pindrop_job *job, int result);
+void pindrop_job_give_up(struct pindrop_job *job, const char *reason);
 void pindrop_job_lose(struct pindrop_job *job);
 void pindrop_job_put(struct pindrop_job *job);
 void pindrop_job_drop_bufs(struct pindrop_job *job);
@@ -1009,12 +1032,19 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan);
 void pindrop_chain_work(struct work_struct *work);
 void pindrop_pause_work(struct work_struct *work);
 void pindrop_tell_work(struct work_struct *work);
-unsigned long pindrop_chain_interval(struct pindrop_dev *dev);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);
 int pindrop_chain_reset(struct pindrop_dev *dev);
 bool pindrop_chain_is_cut(struct pindrop_dev *dev);
 bool pindrop_chain_wedged(struct pindrop_dev *dev);
+
+/* watchdog.c: time that has passed for the hardware */
+unsigned long pindrop_watchdog_interval(struct pindrop_dev *dev);
+void pindrop_watchdog_arm_locked(struct pindrop_chan *chan,
+				 unsigned long delay);
+bool pindrop_watchdog_overslept_locked(struct pindrop_chan *chan);
+void pindrop_stall_begin(struct pindrop_stall *stall);
+bool pindrop_stall_seen(struct pindrop_stall *stall, struct pindrop_dev *dev);
 
 /* reaper.c: what becomes of jobs that are over */
 extern struct workqueue_struct *pindrop_reap_wq;

@@ -16,6 +16,8 @@
  *   resets	... of resets
  *   fail_reset	1: the device cannot be reset; 2: it can, but what hangs does not
  *		care
+ *   stall_ms	written, 1 to 1000: no processor takes an interrupt for so long,
+ *		and the device does not go on either
  *   chanN/		faults, each a number, 0 is none:
  *     delay_us		time that a piece takes besides the copying
  *     hang		1: the next piece does not end, others pass it; 2: all
@@ -31,6 +33,7 @@
  *			is written so much later
  */
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/hrtimer.h>
 #include <linux/irq_work.h>
@@ -40,6 +43,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/stop_machine.h>
 #include <linux/workqueue.h>
 
 #include "../compat.h"
@@ -52,6 +56,7 @@
 /* Where each access is checked, a megabyte takes longer than a piece may. */
 #define SIM_PIECE (IS_ENABLED(CONFIG_KASAN) ? SZ_128K : SZ_1M)
 #define SIM_PIECE_MS 300
+#define SIM_MAX_STALL_MS 1000
 #define SIM_DEVMEM SZ_64K
 
 static char *mode = "iommu";
@@ -589,6 +594,32 @@ static int sim_fault_set(void *data, u64 value)
 DEFINE_DEBUGFS_ATTRIBUTE(sim_fault_fops, sim_fault_get, sim_fault_set,
 			 "%llu\n");
 
+/* With no interrupt taken anywhere, as on a guest that its host leaves alone. */
+static int sim_stand_still(void *ms)
+{
+	mdelay(*(u64 *)ms);
+	return 0;
+}
+
+static int sim_stall(void *data, u64 ms)
+{
+	struct sim *sim = data;
+	struct sim_slot *slot;
+	unsigned int i;
+
+	if (!ms || ms > SIM_MAX_STALL_MS)
+		return -EINVAL;
+	/* What the device has begun takes it as much longer. */
+	for (i = 0; i < channels; i++) {
+		spin_lock_irq(&sim->chans[i].lock);
+		list_for_each_entry(slot, &sim->chans[i].fifo, node)
+			slot->due = ktime_add_ms(slot->due, ms);
+		spin_unlock_irq(&sim->chans[i].lock);
+	}
+	return stop_machine(sim_stand_still, &ms, NULL);
+}
+DEFINE_DEBUGFS_ATTRIBUTE(sim_stall_fops, NULL, sim_stall, "%llu\n");
+
 /* Under lockdown debugfs refuses all files that can be written. */
 static void sim_debugfs_add(struct sim *sim)
 {
@@ -600,6 +631,7 @@ static void sim_debugfs_add(struct sim *sim)
 	pindrop_sim_bus_debugfs(&sim->bus, sim->dir);
 	debugfs_create_u32("fail_reset", 0600, sim->dir, &sim->fail_reset);
 	debugfs_create_u32("resets", 0400, sim->dir, &sim->resets);
+	debugfs_create_file("stall_ms", 0200, sim->dir, sim, &sim_stall_fops);
 	for (i = 0; i < channels; i++) {
 		snprintf(name, sizeof(name), "chan%u", i);
 		dir = debugfs_create_dir(name, sim->dir);

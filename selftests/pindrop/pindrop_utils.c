@@ -691,6 +691,31 @@ long long pd_number_in(const char *dir, const char *name)
 	return end == text ? -1 : value;
 }
 
+/* The kernel log from here on; a file descriptor or -errno. */
+int pd_kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
+/* How many records with this in them have come since the last call. */
+int pd_kmsg_count(int fd, const char *text)
+{
+	char record[8192];
+	ssize_t len;
+	int n = 0;
+
+	while ((len = read(fd, record, sizeof(record) - 1)) > 0) {
+		record[len] = 0;
+		n += !!strstr(record, text);
+	}
+	return n;
+}
+
 int pd_load_module(const char *file, const char *parameters)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC), err;

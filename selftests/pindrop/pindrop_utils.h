@@ -142,6 +142,9 @@ int pd_unmap(struct pd_buf *buf);
 int pd_create(int fd, size_t len, struct pd_buf *buf);
 const volatile struct pindrop_window *pd_window(int fd);
 
+int pd_kmsg_open(void);
+int pd_kmsg_count(int fd, const char *text);
+
 int pd_load_module(const char *file, const char *parameters);
 int pd_unload_module(const char *name);
 

@@ -408,28 +408,14 @@ FIXTURE_SETUP(removal)
 	ASSERT_NE(NULL, realpath(link, self->driver));
 	self->flag = pd_shared_page();
 	ASSERT_NE(NULL, self->flag);
-	self->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	self->kmsg = pd_kmsg_open();
 	ASSERT_LE(0, self->kmsg);
-	lseek(self->kmsg, 0, SEEK_END);
-}
-
-/* The counts go with the device; what it says of strays stays. */
-static int told_of_strays(int kmsg)
-{
-	char line[8192];
-	ssize_t len;
-	int n = 0;
-
-	while ((len = read(kmsg, line, sizeof(line) - 1)) > 0) {
-		line[len] = 0;
-		n += !!strstr(line, "which is not mapped");
-	}
-	return n;
 }
 
 FIXTURE_TEARDOWN(removal)
 {
-	EXPECT_EQ(0, told_of_strays(self->kmsg));
+	/* The counts go with the device; the kernel log stays. */
+	EXPECT_EQ(0, pd_kmsg_count(self->kmsg, "which is not mapped"));
 	close(self->kmsg);
 	SIM_TEARDOWN(&self->env);
 }

@@ -93,14 +93,26 @@ int sim_set_all(const struct pd_env *env, const char *fault, long long value)
 }
 
 /* 0: none, 1: it cannot be reset, 2: that does not help. */
-int sim_fail_reset(const struct pd_env *env, int how)
+static int device_set(const struct pd_env *env, const char *name,
+		      long long value)
 {
 	char path[256], text[32];
 
-	snprintf(path, sizeof(path), DEBUGFS "/%s/fail_reset",
-		 env->info.out_device);
-	snprintf(text, sizeof(text), "%d", how);
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", env->info.out_device,
+		 name);
+	snprintf(text, sizeof(text), "%lld", value);
 	return pd_write_file(path, text);
+}
+
+int sim_fail_reset(const struct pd_env *env, int how)
+{
+	return device_set(env, "fail_reset", how);
+}
+
+/* The machine stands still, and the device with it. */
+int sim_stall(const struct pd_env *env, long ms)
+{
+	return device_set(env, "stall_ms", ms);
 }
 
 /* What hangs does so until it is let go: the driver has no remedy. */
