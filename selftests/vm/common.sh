@@ -25,6 +25,13 @@ slowness() { case $1 in debug) echo 4 ;; *) echo 1 ;; esac; }
 say() { printf '%s\n' "pindrop: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+# begins_with NAME PREFIXES: with one of them.
+begins_with() {
+	local prefix
+	for prefix in $2; do [[ $1 != "$prefix"* ]] || return 0; done
+	return 1
+}
+
 is_debian() { command -v apt-get >/dev/null && grep -q '^ID=debian' /etc/os-release; }
 
 # Two runs in one tree would build over each other.
@@ -35,6 +42,20 @@ lock_tree() {
 		say "waiting for the other run in this tree"
 		flock 9
 	}
+}
+
+# copy_changed FROM TO LISTING: make the files in TO that the command LISTING lists there those that it lists in FROM.
+# One that is the same keeps its time, so that make leaves alone what was built of it; one that is not gets a new one,
+# also where an older version has come back.
+copy_changed() {
+	local from=$1 to=$2 listing=$3 file
+	(cd "$to" && "$listing") | LC_ALL=C sort | LC_ALL=C comm -23 - <(cd "$from" && "$listing" | LC_ALL=C sort) |
+		while IFS= read -r file; do rm "$to/$file"; done
+	(cd "$from" && "$listing") | while IFS= read -r file; do
+		! cmp -s "$from/$file" "$to/$file" || continue
+		mkdir -p "$(dirname "$to/$file")"
+		cp "$from/$file" "$to/$file"
+	done
 }
 
 # The total is the last line whatever happened, and never a good one after an early end.
@@ -98,6 +119,27 @@ build_user() {
 		die "userspace does not build"
 }
 
+# The package lists have a lock of their own, which apt-get does not wait for.
+apt_update() {
+	local tries=120 said status
+	while :; do
+		status=0
+		said=$(LC_ALL=C apt-get -qq update < /dev/null 2>&1) || status=$?
+		[[ $said = *"Could not get lock"* ]] && [ $((tries -= 1)) -gt 0 ] || break
+		[ $tries != 119 ] || say "another package manager has the package lists: waiting for it"
+		sleep 5
+	done
+	[ -z "$said" ] || printf '%s\n' "$said" >&2
+	return $status
+}
+
+update_lists() {
+	[ "$(id -u)" = 0 ] || die "the package lists are empty or old; as root: apt-get update"
+	say "updating the package lists"
+	# One unreachable source must not spoil the others.
+	apt_update || true
+}
+
 # Some images turn apt's own index of its lists off, which makes each question take a second.
 apt_cache() {
 	mkdir -p "$apt_state"
@@ -132,7 +174,7 @@ other_packages() {
 	apt_state=$state
 	[ -z "$(find "$state/updated" -mtime -1 2> /dev/null)" ] || return 0
 	say "updating the package lists of $name"
-	if apt-get -qq update < /dev/null >&2; then
+	if apt_update; then
 		touch "$state/updated"
 	else
 		[ -e "$state/updated" ] || die "no package lists of $name"
@@ -160,30 +202,29 @@ image_of() {
 	return 1
 }
 
-update_lists() {
-	[ "$(id -u)" = 0 ] || die "the package lists are empty or old; as root: apt-get update"
-	say "updating the package lists"
-	# One unreachable source must not spoil the others.
-	apt-get -qq update < /dev/null >&2 || true
+# missing_packages PACKAGE...: those of them that are not installed, one a line.
+missing_packages() {
+	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2> /dev/null |
+		sed -n 's/^installed //p' | sort -u |
+		comm -13 - <(printf '%s\n' "$@" | sort -u)
+}
+
+# Another package manager, as a machine runs on its own now and then, is waited for.
+apt_install() {
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=600 install "$@" < /dev/null
 }
 
 # install_packages PACKAGE...: those of them that are not there, naming them first.
 install_packages() {
 	local missing log=$cache/setup.log
-	mapfile -t missing < <(
-		dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2> /dev/null |
-			sed -n 's/^installed //p' | sort -u |
-			comm -13 - <(printf '%s\n' "$@" | sort -u)
-	)
+	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	[ "$(id -u)" = 0 ] || die "missing packages; as root: apt-get install --no-install-recommends ${missing[*]}"
 	say "installing ${missing[*]}"
-	apt_install() {
-		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" \
-			< /dev/null > "$log" 2>&1
-	}
+	mkdir -p "$cache"
 	# Old package lists name files that are gone.
-	apt_install || { update_lists; apt_install; } || { cat "$log" >&2; die "apt-get failed"; }
+	apt_install "${missing[@]}" > "$log" 2>&1 || { update_lists; apt_install "${missing[@]}" > "$log" 2>&1; } ||
+		{ cat "$log" >&2; die "apt-get failed"; }
 }
 
 # fetch DIR PACKAGE...: unpack packages into DIR without installing them. DIR appears whole or not at all.
