@@ -588,6 +588,37 @@ int pd_join(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+/* The parent of a process, by its entry in /proc; 0 where there is none. */
+static pid_t parent_of(const char *name)
+{
+	char path[300], text[512], *p;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", name);
+	if (pd_read_file(path, text, sizeof(text)))
+		return 0;
+	/* Its name is in brackets, and may have some of its own. */
+	p = strrchr(text, ')');
+	return p && strlen(p) > 4 ? atoi(p + 4) : 0;
+}
+
+/* A test that was given up leaves its children, and they what they hold. */
+void pd_end_children(void)
+{
+	struct dirent *entry;
+	DIR *dir = opendir("/proc");
+	pid_t pid;
+
+	while (dir && (entry = readdir(dir))) {
+		pid = atoi(entry->d_name);
+		if (pid <= 0 || parent_of(entry->d_name) != getpid())
+			continue;
+		kill(pid, SIGKILL);
+		pd_join(pid);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* A page for a test and its children. Ends with the processes. */
 void *pd_shared_page(void)
 {

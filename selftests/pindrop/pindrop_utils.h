@@ -21,8 +21,8 @@
 	} while (0)
 #define FAILS(error, call) EXPECT_EQ(-(error), (call))
 
-/* Before XFAIL() came the harness went on with a test whose setup skipped. */
-#ifdef XFAIL
+/* Before XFAIL_ADD() came the harness went on with a test whose setup skipped. */
+#ifdef XFAIL_ADD
 #define PD_LEAVE_SETUP return
 #else
 #define PD_LEAVE_SETUP _exit(255)
@@ -36,7 +36,11 @@
 			SKIP(PD_LEAVE_SETUP, "%s", pd_missing); \
 		MUST(pd_env_init(env));                         \
 	} while (0)
-#define PD_TEARDOWN(env) EXPECT_STREQ("", pd_env_leaks(env))
+#define PD_TEARDOWN(env)                              \
+	do {                                          \
+		pd_end_children();                    \
+		EXPECT_STREQ("", pd_env_leaks(env)); \
+	} while (0)
 
 /* Behind PD_SETUP(), for tests of fences, which not every kernel has. */
 #define PD_NEEDS_FENCES(env)                                            \
@@ -168,6 +172,7 @@ long long pd_number_in(const char *dir, const char *name);
 void pd_child_failed(const char *file, int line, const char *what)
 	__attribute__((noreturn));
 int pd_join(pid_t pid);
+void pd_end_children(void);
 
 void *pd_shared_page(void);
 void pd_post(volatile unsigned int *flag, unsigned int value);
