@@ -23,7 +23,7 @@ install: modules_install
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
 
 # Command-line variables reach these scripts through the environment.
-bench check picture run storm test test-all test-broken test-machines test-matrix test-planted:
+bench check nightly picture run storm test test-all test-broken test-machines test-matrix test-planted test-quick:
 	@selftests/vm/$@
 
 bench-compare:
@@ -48,6 +48,7 @@ Targets:
                    PNG; without it, a planet) into what it shows, and what is seen
                    there, build/picture.png, is compared, pixel by pixel
   test             build, boot a guest per lane, run the tests in it
+  test-quick       the programs that say most, on 6.12: 90 s once it is built
   test-all         the same on every kernel there is
   test-machines    the same on the machines of arm64 (or MACHINE=, several), three
                    lanes at a time
@@ -64,6 +65,7 @@ Targets:
   test-broken      leave out each protection in driver/BREAKS: a test must fail
   model            check the model of how jobs, memory and contexts end, in every
                    interleaving; without a protection it must fail
+  nightly          what takes too long for every push: LANE=list lists its parts
   clean            what was built; downloads stay in ~/.cache/pindrop
 Building and installing:
   KDIR=            kernel build directory; the running kernel's without it
@@ -92,8 +94,12 @@ Testing:
   QEMU=            the emulator, or newest for the newest one in Debian
   BREAK="…"        leave out protections, by their names in driver/BREAKS; of
                    test-broken, only the line with these names
+  PART=            of test-broken, 1/2 or 2/2: every other line
+  LANE= TURN=      of nightly: these parts; or the one whose turn it is
   ROUNDS=          of storm; PINDROP_SEED= repeats a storm by what it printed
   REPEAT=          run the programs this many times
+  JOBS=            of test, guests at a time (2)
+  PARTS=           of test, guests that the programs of a lane are divided among (1)
   MODE=            of bench: icount (instructions, on one processor; default), or
                    smp (ns, on two)
   QUICK=1          of bench: only what has a goal; LOCAL=1: with the running
@@ -112,4 +118,4 @@ help:
 	@:
 
 .PHONY: all modules modules_install user install bench check picture run storm test test-all \
-	test-broken test-machines test-matrix test-planted model clean help
+	test-broken test-machines test-matrix test-planted test-quick nightly model clean help
