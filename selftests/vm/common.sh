@@ -125,7 +125,8 @@ apt_update() {
 	while :; do
 		status=0
 		said=$(LC_ALL=C apt-get -qq update < /dev/null 2>&1) || status=$?
-		[[ $said = *"Could not get lock"* ]] && [ $((tries -= 1)) -gt 0 ] || break
+		[[ $said = *"Could not get lock"* ]] || break
+		[ $((tries -= 1)) -gt 0 ] || break
 		[ $tries != 119 ] || say "another package manager has the package lists: waiting for it"
 		sleep 5
 	done

@@ -132,7 +132,7 @@ machine_q35() {
 	ports=(ttyS0 ttyS1 ttyS2) serials=(log out line)
 	# A boot under QEMU 7.2 ended in a double fault right behind the allocator's cmpxchg16b, with an address in its flags.
 	# Without that instruction the kernel takes a lock there.
-	machine_args=(-M q35 -cpu max,-cx16)
+	machine_args=(-M q35 -cpu "max,-cx16")
 	# On a busy host its timer looks broken to a guest that measures it: a panic before anything is tested.
 	append+=" no_timer_check"
 	# For the same reason its TSC looks broken when it is measured later, and to say so the kernel patches a hot path, too.
