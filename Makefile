@@ -5,22 +5,65 @@ PREFIX ?= /usr/local
 kdir := $(or $(KDIR),/lib/modules/$(shell uname -r)/build)
 user := $(CURDIR)/build/user
 kbuild = $(MAKE) -C $(kdir) M=$(CURDIR)/driver
+# A plain 'su' leaves a PATH without depmod and ldconfig.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+# The release of the kernel in KDIR; without headers, which may have been removed since, that of the running kernel.
+# include/config/kernel.release cannot be used: Debian's headers of 6.1 have upstream's version there.
+utsrelease = $(shell sed -n 's/^.define UTS_RELEASE "\(.*\)"/\1/p' $(kdir)/include/generated/utsrelease.h 2> /dev/null)
+release = $(or $(utsrelease),$(if $(KDIR),,$(shell uname -r)))
+# The default of kbuild is extra in 6.1, and updates later.
+INSTALL_MOD_DIR ?= updates
+modules_dir = $(DESTDIR)/lib/modules/$(release)/$(INSTALL_MOD_DIR)
+installed_modules = $(addprefix $(modules_dir)/,pindrop.ko* pindrop_*.ko*)
+# Headers of a distribution are configured to sign modules but have no key, which would be an SSL error a module.
+config = $(shell sed -nE 's/^CONFIG_MODULE_$1/\1/p' $(kdir)/include/config/auto.conf)
+sig_key = $(or $(CONFIG_MODULE_SIG_KEY),$(call config,SIG_KEY="?([^"]*)"?$$))
+has_key = $(filter pkcs11:%,$(sig_key))$(if $(sig_key),$(wildcard \
+	$(filter /%,$(sig_key)) $(addsuffix /$(sig_key),$(kdir) $(kdir)/source)))
+# They may also be configured for a compressor that is not installed. Modules that are not compressed load as well.
+has_compressor = $(shell case "$(call config,COMPRESS_(XZ|ZSTD)=y)" in \
+	(XZ) command -v xz ;; (ZSTD) command -v zstd ;; (*) echo none asked for ;; esac)
+no_compressor = $(addsuffix =,$(addprefix CONFIG_MODULE_COMPRESS_,ALL XZ ZSTD))
 
 all: modules user
 
-modules:
+headers:
 	@test -e $(kdir)/Makefile || { \
-		echo "no kernel headers in $(kdir): install them, or give KDIR="; exit 1; }
+		arch=$$(dpkg --print-architecture 2> /dev/null || echo ARCH); \
+		echo "no kernel headers in $(kdir); of Debian, they are the package linux-headers-$$(uname -r),"; \
+		echo "or linux-headers-$$arch with KDIR=/usr/src/linux-headers-VERSION; else give KDIR=, a kernel's build directory"; \
+		exit 1; } >&2
+
+compiler:
+	@command -v $(firstword $(CC)) > /dev/null || { \
+		echo "no C compiler '$(CC)'; of Debian, install gcc and libc6-dev"; exit 1; } >&2
+	@echo '#include <stdio.h>' | $(CC) $(CPPFLAGS) $(CFLAGS) -E - > /dev/null 2>&1 || { \
+		echo "'$(CC)' finds no <stdio.h>; of Debian, install libc6-dev"; exit 1; } >&2
+
+modules: headers
 	$(kbuild) modules
 
+# kbuild's own depmod needs a System.map, which headers do not have.
 modules_install: modules
-	$(kbuild) modules_install $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR))
+	rm -f $(installed_modules)
+	$(kbuild) modules_install INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) cmd_depmod=: quiet_cmd_depmod= \
+		$(if $(has_key),,CONFIG_MODULE_SIG_ALL=) $(if $(has_compressor),,$(no_compressor)) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR))
+	$(if $(DESTDIR),,depmod $(release))
 
-user:
+user: compiler
 	$(MAKE) -C userspace O=$(user)
 
-install: modules_install
+install: modules_install compiler
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) install
+
+# DKMS has a directory of its own, which stays.
+uninstall:
+	@test "$(release)" || { echo "no kernel build directory in KDIR=$(KDIR)" >&2; exit 1; }
+	rm -f $(installed_modules)
+	@rmdir $(modules_dir) 2> /dev/null || :
+	$(if $(DESTDIR),,test ! -d $(dir $(modules_dir)) || depmod $(release))
+	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
 
 # Command-line variables reach these scripts through the environment.
 bench check nightly picture run storm test test-all test-broken test-machines test-matrix test-planted test-quick:
@@ -43,6 +86,7 @@ Targets:
   modules_install  and install them
   user             the library and the command, in build/user
   install          modules, library, command, header, man pages, udev rule
+  uninstall        remove what install has put there, by the same variables
   run              build, boot a guest with a DMA device, run 'pindrop demo'
   picture          build, boot a guest with a screen: the device copies PICTURE= (a
                    PNG; without it, a planet) into what it shows, and what is seen
@@ -117,5 +161,5 @@ help:
 	$(info $(help))
 	@:
 
-.PHONY: all modules modules_install user install bench check picture run storm test test-all \
+.PHONY: all headers compiler modules modules_install user install uninstall bench check picture run storm test test-all \
 	test-broken test-machines test-matrix test-planted test-quick nightly model clean help
