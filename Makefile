@@ -66,7 +66,7 @@ uninstall:
 	$(MAKE) -C userspace O=$(user) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) uninstall
 
 # Command-line variables reach these scripts through the environment.
-bench check nightly picture run storm test test-all test-broken test-machines test-matrix test-planted test-quick:
+bench check nightly picture run storm test test-all test-bare test-broken test-machines test-matrix test-planted test-quick:
 	@selftests/vm/$@
 
 bench-compare:
@@ -105,6 +105,8 @@ Targets:
                    in build/matrix/table.txt; what has passed is not run again
   storm            ROUNDS= (10000) deaths at random moments, on sim and some on
                    edu: nothing may add up
+  test-bare        the commands of a new user on minbase of Debian 12 and 13: run,
+                   install, modprobe, a program, a guest, uninstall, dkms; as root
   test-planted     load faults on purpose: the debug kernel must catch each
   test-broken      leave out each protection in driver/BREAKS: a test must fail
   model            check the model of how jobs, memory and contexts end, in every
@@ -149,6 +151,7 @@ Testing:
   QUICK=1          of bench: only what has a goal; LOCAL=1: with the running
                    kernel's driver, which has to be loaded
   TIMEOUT=         seconds for one guest (600; for run, 120; debug has 4 times)
+  RELEASE="…"      of test-bare, releases of Debian; without it "bookworm trixie"
   ONLY="…"         only these stages of check, or measures of bench (a wrong name
                    lists them)
 run and test on a system that is not Debian, or with a kernel of your own:
@@ -162,4 +165,4 @@ help:
 	@:
 
 .PHONY: all headers compiler modules modules_install user install uninstall bench check picture run storm test test-all \
-	test-broken test-machines test-matrix test-planted test-quick nightly model clean help
+	test-bare test-broken test-machines test-matrix test-planted test-quick nightly model clean help
