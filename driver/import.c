@@ -171,7 +171,10 @@ static void import_free_work(struct work_struct *work)
 	kfree(imp);
 }
 
-/* What is left of the patience. */
+/*
+ * What is left of the patience. Less than half is none: each wait takes a tick
+ * or two, so that hundreds of imports would wait for what is left between them.
+ */
 static unsigned int import_patience_us(void)
 {
 	u64 now = ktime_to_us(ktime_get()), spent;
@@ -181,7 +184,7 @@ static unsigned int import_patience_us(void)
 			div_u64(import_even - now, IMPORT_PATIENCE_SHARE) :
 			0;
 	spin_unlock(&import_lock);
-	return spent < IMPORT_PATIENCE_US ? IMPORT_PATIENCE_US - spent : 0;
+	return spent < IMPORT_PATIENCE_US / 2 ? IMPORT_PATIENCE_US - spent : 0;
 }
 
 /* If it is done by now, there is no import any more. */
