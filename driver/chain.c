@@ -55,7 +55,6 @@ static void chain_lock(struct pindrop_dev *dev)
 
 static void chain_unlock(struct pindrop_dev *dev)
 {
-	WRITE_ONCE(dev->chain_end, jiffies);
 	mutex_unlock(&dev->chain);
 }
 
@@ -198,9 +197,7 @@ static bool chain_poll(struct pindrop_dev *dev, unsigned int bounds,
 
 	pindrop_stall_begin(&stall);
 	for (;;) {
-		if (pindrop_stall_seen(&stall, dev))
-			end = jiffies +
-			      bounds * msecs_to_jiffies(dev->limits.piece_ms);
+		end += pindrop_stall_seen(&stall, dev);
 		hopeful = false;
 		for_each_chan(chan, dev)
 			hopeful |= chain_hopeful(chan);
@@ -306,6 +303,7 @@ void pindrop_tell_work(struct work_struct *work)
 	int wedged = atomic_xchg(&dev->news_wedged, 0);
 	int running = atomic_xchg(&dev->news_running, 0);
 
+	pindrop_failures_print(dev);
 	if (xchg(&dev->take_back, false))
 		pindrop_quarantine_unmap(dev, true);
 	/* What is so comes last. */
@@ -572,8 +570,6 @@ static void chain_run(struct pindrop_chan *chan)
 	bool hangs;
 
 	spin_lock_irq(&chan->lock);
-	/* First: then nothing that it polls is late. */
-	pindrop_watchdog_overslept_locked(chan);
 	chain_abort_locked(chan);
 	pindrop_chan_pump_locked(chan);
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan) &&
@@ -601,8 +597,8 @@ static void chain_run(struct pindrop_chan *chan)
  */
 void pindrop_chain_work(struct work_struct *work)
 {
-	struct pindrop_chan *chan = container_of(to_delayed_work(work),
-						 struct pindrop_chan, chain);
+	struct pindrop_chan *chan = container_of(work, struct pindrop_chan,
+						 chain);
 	struct pindrop_dev *dev = chan->dev;
 	bool signalling = dma_fence_begin_signalling();
 
@@ -625,7 +621,7 @@ void pindrop_chain_kick(struct pindrop_chan *chan)
 
 	if (!pindrop_enter(chan->dev, &idx))
 		return;
-	mod_delayed_work(chan->dev->wq, &chan->chain, 0);
+	queue_work(chan->dev->wq, &chan->chain);
 	pindrop_exit(chan->dev, idx);
 }
 

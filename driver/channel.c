@@ -34,7 +34,8 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 	INIT_LIST_HEAD(&chan->issued);
 	INIT_LIST_HEAD(&chan->replay);
 	INIT_LIST_HEAD(&chan->free_pieces);
-	INIT_DELAYED_WORK(&chan->chain, pindrop_chain_work);
+	INIT_WORK(&chan->chain, pindrop_chain_work);
+	pindrop_watchdog_init(chan);
 	chan->pieces = kcalloc(dev->limits.depth, sizeof(*chan->pieces),
 			       GFP_KERNEL);
 	if (!chan->pieces)
@@ -61,8 +62,7 @@ void pindrop_chan_fini(struct pindrop_chan *chan)
 	spin_lock_irq(&chan->lock);
 	chan->state = PINDROP_CHAN_GONE;
 	spin_unlock_irq(&chan->lock);
-	/* It is armed under the lock, and not once the channel is GONE. */
-	cancel_delayed_work_sync(&chan->chain);
+	pindrop_watchdog_fini(chan);
 }
 
 /* K7 took memory from the device that it may not have again. */
@@ -142,6 +142,8 @@ void pindrop_piece_progress(struct pindrop_piece *piece)
 	unsigned int ms = piece->queue->dev->limits.piece_ms;
 
 	piece->deadline = jiffies + msecs_to_jiffies(ms);
+	piece->restarts = 0;
+	piece->given = 0;
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_progress);
 
@@ -245,6 +247,8 @@ static bool queue_waits_for_fence(struct pindrop_queue *queue)
 	if (pindrop_batch_waits(job->batch))
 		return true;
 	job->state = PINDROP_JOB_QUEUED;
+	if (job->batch->error == -EIO)
+		pindrop_job_give_up(job, "a fence that it waited for failed");
 	job->error = job->batch->error;
 	if (!list_empty(&job->batch->deps))
 		trace_pindrop_job_ready(job, job->error);
@@ -343,7 +347,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 		if (!queue)
 			break;
 		if (!budget--) {
-			mod_delayed_work(chan->dev->wq, &chan->chain, 0);
+			queue_work(chan->dev->wq, &chan->chain);
 			break;
 		}
 		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
@@ -437,7 +441,7 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 		/* Late, but proof: good as new, unless all of it is cut off. */
 		if (!dev->cut)
 			chan->state = PINDROP_CHAN_RUN;
-		mod_delayed_work(dev->wq, &chan->chain, 0);
+		queue_work(dev->wq, &chan->chain);
 	}
 	pindrop_chan_pump_locked(chan);
 	return idle;

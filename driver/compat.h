@@ -34,6 +34,7 @@
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
+#include <linux/timer.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
@@ -45,6 +46,10 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags &= ~flags;
 }
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define timer_delete_sync(timer) del_timer_sync(timer)
 #endif
 
 /* An exporter that wants its memory back calls this of its importers. */

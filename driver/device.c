@@ -175,8 +175,12 @@ static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
 	if (err)
 		return err;
 
-	/* Ordered: the steps of the chain never overlap on one device. */
-	dev->wq = alloc_ordered_workqueue("%s_chain", WQ_MEM_RECLAIM,
+	/*
+	 * Ordered: the steps of the chain never overlap on one device. Before
+	 * others: whoever keeps processors busy must not hold a death up.
+	 */
+	dev->wq = alloc_ordered_workqueue("%s_chain",
+					  WQ_MEM_RECLAIM | WQ_HIGHPRI,
 					  dev_name(&dev->dev));
 	dev->chans = kcalloc(dev->limits.channels, sizeof(*dev->chans),
 			     GFP_KERNEL);
@@ -337,7 +341,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	if (dev_is_dma_coherent(dev->dma_dev))
 		dev->caps |= PINDROP_CAP_CACHE_COHERENT;
 	mutex_init(&dev->chain);
-	dev->chain_end = jiffies;
+	spin_lock_init(&dev->failures_lock);
 	INIT_DELAYED_WORK(&dev->pause_work, pindrop_pause_work);
 	INIT_WORK(&dev->tell, pindrop_tell_work);
 	mutex_init(&dev->lock);

@@ -40,6 +40,9 @@ enum pindrop_piece_kind {
  * @src_offset: core: first byte in the job's source buffer
  * @dst_offset: core: ... and in its destination
  * @deadline: core: when it is late (jiffies)
+ * @restarts: core: how often it had its whole time again, as the machine stood
+ *	still
+ * @given: core: what else it was given back (jiffies)
  * @aborting: core: abort was called for it
  * @culprit: core: the channel hung over it; it is not tried again
  * @replayed: core: it is tried for the second time
@@ -58,6 +61,8 @@ struct pindrop_piece {
 	u64 src_offset;
 	u64 dst_offset;
 	unsigned long deadline;
+	unsigned int restarts;
+	unsigned long given;
 	bool aborting;
 	bool culprit;
 	bool replayed;

@@ -639,27 +639,70 @@ static void job_report(struct pindrop_job *job, int result)
 		pindrop_batch_over_locked(job, result);
 }
 
+/* For the log, which may take its time: not here. */
+static void note_failure(struct pindrop_job *job, const char *reason)
+{
+	struct pindrop_dev *dev = job->chan->dev;
+	struct pindrop_failure *failure;
+
+	/* The clearing of the device's memory is told by the job it was for. */
+	if (job->zero)
+		return;
+	spin_lock(&dev->failures_lock);
+	if (dev->nfailures < PINDROP_FAILURES) {
+		failure = &dev->failures[dev->nfailures++];
+		failure->reason = reason;
+		failure->ctx = job->ctx->id;
+		failure->ticket = job->ticket;
+		failure->chan = job->chan->id;
+	} else {
+		dev->more_failures++;
+	}
+	spin_unlock(&dev->failures_lock);
+	queue_work(pindrop_forget_wq, &dev->tell);
+}
+
 /**
- * pindrop_job_give_up() - have a job fail with -EIO, and leave a line about it
+ * pindrop_failures_print() - a line in the log for each job that failed
+ * @dev: its device
+ *
+ * Context: process context; no lock held.
+ */
+void pindrop_failures_print(struct pindrop_dev *dev)
+{
+	struct pindrop_failure failures[PINDROP_FAILURES];
+	unsigned int n, more, i;
+
+	spin_lock_irq(&dev->failures_lock);
+	memcpy(failures, dev->failures, sizeof(failures));
+	n = dev->nfailures;
+	more = dev->more_failures;
+	dev->nfailures = 0;
+	dev->more_failures = 0;
+	spin_unlock_irq(&dev->failures_lock);
+	for (i = 0; i < n; i++)
+		dev_warn_ratelimited(&dev->dev,
+				     "queue %u: job %llu of context %llu fails: %s\n",
+				     failures[i].chan, failures[i].ticket,
+				     failures[i].ctx, failures[i].reason);
+	if (more)
+		dev_warn_ratelimited(&dev->dev, "%u more jobs fail\n", more);
+}
+
+/**
+ * pindrop_job_give_up() - have a job fail with -EIO, and the log say why
  * @job: the job; one that fails already keeps its error
- * @reason: for the kernel log
+ * @reason: constant
  *
  * Context: channel lock held.
  */
 void pindrop_job_give_up(struct pindrop_job *job, const char *reason)
 {
-	struct pindrop_chan *chan = job->chan;
-
-	lockdep_assert_held(&chan->lock);
+	lockdep_assert_held(&job->chan->lock);
 	if (job->error)
 		return;
 	job->error = -EIO;
-	/* The clearing of the device's memory is told by the job it was for. */
-	if (!job->zero)
-		dev_warn_ratelimited(&chan->dev->dev,
-				     "queue %u: job %llu of context %llu fails: %s\n",
-				     chan->id, job->ticket, job->ctx->id,
-				     reason);
+	note_failure(job, reason);
 }
 
 /**
@@ -713,7 +756,10 @@ void pindrop_job_lose(struct pindrop_job *job)
 	struct pindrop_ctx *ctx = job->ctx;
 
 	lockdep_assert_held(&job->chan->lock);
-	pindrop_job_give_up(job, "the hardware does not finish it");
+	/* Whatever it would have failed with. */
+	if (job->error != -EIO)
+		note_failure(job, "the hardware does not finish it");
+	job->error = -EIO;
 	job->state = PINDROP_JOB_LOST;
 	__module_get(THIS_MODULE); /* quarantine's: code that can free it stays */
 	pindrop_quarantine_add(job->src.buf, ctx);

@@ -155,12 +155,10 @@ enum pindrop_chan_state {
  * @replay: pindrop_piece::node, thrown away, to be issued again, oldest first
  * @free_pieces: pindrop_piece::node
  * @pieces: as many as the hardware is deep
- * @chain: the kill chain's K2 to K8 and the watchdog, on dev::wq
- * @watch_set: the watchdog's timer was set since the work ran last
- * @watch_late: ... and was late when it was set again
- * @watch_due: when the work is to run (jiffies)
- * @watch_delay: how long that was when it was set (jiffies)
- * @stalls: how often in a row it was late
+ * @chain: the kill chain's K2 to K8, on dev::wq
+ * @watch: starts it, unless somebody did before
+ * @watch_set: @watch is set
+ * @watch_due: ... and for when (jiffies)
  */
 struct pindrop_chan {
 	struct pindrop_dev *dev;
@@ -173,12 +171,10 @@ struct pindrop_chan {
 	struct list_head replay;
 	struct list_head free_pieces;
 	struct pindrop_piece *pieces;
-	struct delayed_work chain;
+	struct work_struct chain;
+	struct timer_list watch;
 	bool watch_set;
-	bool watch_late;
 	unsigned long watch_due;
-	unsigned long watch_delay;
-	unsigned int stalls;
 };
 
 /**
@@ -190,6 +186,23 @@ struct pindrop_stall {
 	unsigned long last;
 	unsigned int count;
 };
+
+/**
+ * struct pindrop_failure - a job that fails with -EIO, for the kernel log
+ * @reason: in words
+ * @ctx: id of its context
+ * @ticket: its ticket
+ * @chan: number of its channel
+ */
+struct pindrop_failure {
+	const char *reason;
+	u64 ctx;
+	u64 ticket;
+	unsigned int chan;
+};
+
+/* As many as are kept until the log has them; others are counted. */
+#define PINDROP_FAILURES 8
 
 /**
  * struct pindrop_dev - one device instance
@@ -214,7 +227,6 @@ struct pindrop_stall {
  * @chain: held by who runs the kill chain from K2 on, and guards what follows,
  *	up to @lock; some of it is read under the channels' locks. Of the device's own lock only
  *	a try is allowed inside
- * @chain_end: when @chain was let go last (jiffies)
  * @paused: how often the bus has the device (reset, AER, suspend): the chain
  *	waits
  * @pause_end: when its jobs have waited long enough (jiffies)
@@ -229,6 +241,10 @@ struct pindrop_stall {
  * @news_wedged: how often it has yet to be told
  * @news_running: ... that it works again
  * @tell: does it, and what else the chain may not wait for
+ * @failures_lock: guards the next three; innermost
+ * @failures: jobs that the log is to have
+ * @nfailures: their number
+ * @more_failures: how many there were besides
  * @take_back: K7 is to be done with imports
  * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
@@ -274,7 +290,6 @@ struct pindrop_dev {
 	struct srcu_struct gate;
 	bool gone;
 	struct mutex chain;
-	unsigned long chain_end;
 	unsigned int paused;
 	unsigned long pause_end;
 	struct delayed_work pause_work;
@@ -287,6 +302,10 @@ struct pindrop_dev {
 	bool told;
 	atomic_t news_wedged;
 	atomic_t news_running;
+	spinlock_t failures_lock;
+	struct pindrop_failure failures[PINDROP_FAILURES];
+	unsigned int nfailures;
+	unsigned int more_failures;
 	struct work_struct tell;
 	bool take_back;
 	struct mutex lock;
@@ -921,6 +940,7 @@ int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit_call *call);
 int pindrop_wait(struct pindrop_ctx *ctx, struct pindrop_wait *args);
 void pindrop_job_finish(struct pindrop_job *job, int result);
 void pindrop_job_give_up(struct pindrop_job *job, const char *reason);
+void pindrop_failures_print(struct pindrop_dev *dev);
 void pindrop_job_lose(struct pindrop_job *job);
 void pindrop_job_put(struct pindrop_job *job);
 void pindrop_job_drop_bufs(struct pindrop_job *job);
@@ -1042,9 +1062,11 @@ bool pindrop_chain_wedged(struct pindrop_dev *dev);
 unsigned long pindrop_watchdog_interval(struct pindrop_dev *dev);
 void pindrop_watchdog_arm_locked(struct pindrop_chan *chan,
 				 unsigned long delay);
-bool pindrop_watchdog_overslept_locked(struct pindrop_chan *chan);
+void pindrop_watchdog_init(struct pindrop_chan *chan);
+void pindrop_watchdog_fini(struct pindrop_chan *chan);
 void pindrop_stall_begin(struct pindrop_stall *stall);
-bool pindrop_stall_seen(struct pindrop_stall *stall, struct pindrop_dev *dev);
+unsigned long pindrop_stall_seen(struct pindrop_stall *stall,
+				 struct pindrop_dev *dev);
 
 /* reaper.c: what becomes of jobs that are over */
 extern struct workqueue_struct *pindrop_reap_wq;

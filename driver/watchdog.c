@@ -5,46 +5,100 @@
  * A request that is not finished within the engine's bound hangs, but only if
  * the bound has passed for the hardware, too. On a machine that stood still (a
  * guest whose host is busy, a processor in firmware) it has not: then the
- * watchdog's own timer comes late, and so does the sleep of a poll. Each of
- * them gives all requests of the channel their whole time again.
+ * watchdog's timer comes late, and so does the sleep of a poll. What they are
+ * late by is given back to the requests on the hardware.
  *
- * That has an end, because fences wait for the watchdog: on a machine that
- * never keeps time a hang is found after PINDROP_STALLS intervals.
+ * The timer's own function measures that, as work would be late on a machine
+ * whose processors have other things to do. It only counts and starts the
+ * work, which then polls the hardware.
+ *
+ * What is given back has an end for each request, because fences wait for the
+ * watchdog: on a machine that never keeps time a hang is found all the same.
  */
 #include "pindrop.h"
 
 #include <linux/jiffies.h>
+#include <linux/timer.h>
 
-/* The timer of a machine that is merely busy is not as late as this. */
+/* Later than this, and the whole interval begins again. */
 #define STALL_MS 50
-/* Intervals that are begun again, one after the other. */
-#define PINDROP_STALLS 8
+/* How often for one request. */
+#define MAX_RESTARTS 8
 
-/* The timer wheel rounds a delay up by an eighth of it at most. */
-static unsigned long stall_limit(unsigned long delay)
+static unsigned long piece_time(const struct pindrop_piece *piece)
 {
-	return msecs_to_jiffies(STALL_MS) + delay / 8 + 1;
+	return msecs_to_jiffies(piece->queue->dev->limits.piece_ms);
 }
 
-/* The whole time again for what is on the hardware. */
-static void chan_restart_locked(struct pindrop_chan *chan)
+/*
+ * A piece that was on the hardware while the machine was @late by so many
+ * jiffies. The timer wheel rounds a long delay up by an eighth, which comes
+ * here as well, and has an end, too.
+ */
+static void piece_give_back(struct pindrop_piece *piece, unsigned long late)
+{
+	unsigned long whole = piece_time(piece);
+
+	if (late > msecs_to_jiffies(STALL_MS)) {
+		if (piece->restarts >= MAX_RESTARTS)
+			return;
+		piece->restarts++;
+		piece->deadline = max(piece->deadline + late, jiffies + whole);
+	} else if (piece->given < whole) {
+		piece->given += late;
+		piece->deadline += late;
+	}
+}
+
+static void chan_give_back_locked(struct pindrop_chan *chan, unsigned long late)
 {
 	struct pindrop_piece *piece;
 
+	if (!late || PINDROP_BROKEN(stall))
+		return;
 	list_for_each_entry(piece, &chan->issued, node)
-		pindrop_piece_progress(piece);
+		piece_give_back(piece, late);
 }
 
-static bool watchdog_is_late(const struct pindrop_chan *chan)
+static void watchdog_timer(struct timer_list *timer)
 {
-	unsigned long due = chan->watch_due;
+	struct pindrop_chan *chan = container_of(timer, struct pindrop_chan,
+						 watch);
+	unsigned long flags, now = jiffies;
 
-	if (!chan->watch_set)
-		return false;
-	/* Work of the device's other channels is no sign of a standstill. */
-	if (time_after(READ_ONCE(chan->dev->chain_end), due))
-		due = READ_ONCE(chan->dev->chain_end);
-	return time_after(jiffies, due + stall_limit(chan->watch_delay));
+	spin_lock_irqsave(&chan->lock, flags);
+	/* It was set anew meanwhile, and comes again. */
+	if (!chan->watch_set || time_before(now, chan->watch_due))
+		goto out;
+	chan->watch_set = false;
+	chan_give_back_locked(chan, now - chan->watch_due);
+	queue_work(chan->dev->wq, &chan->chain);
+out:
+	spin_unlock_irqrestore(&chan->lock, flags);
+}
+
+/**
+ * pindrop_watchdog_init() - make a channel's watchdog ready
+ * @chan: the channel
+ *
+ * Context: any.
+ */
+void pindrop_watchdog_init(struct pindrop_chan *chan)
+{
+	timer_setup(&chan->watch, watchdog_timer, 0);
+}
+
+/**
+ * pindrop_watchdog_fini() - end it
+ * @chan: the channel, GONE
+ *
+ * Context: may sleep. When it returns, neither timer nor work run any more.
+ */
+void pindrop_watchdog_fini(struct pindrop_chan *chan)
+{
+	/* Armed under the lock, and not once the channel is GONE. */
+	timer_delete_sync(&chan->watch);
+	cancel_work_sync(&chan->chain);
 }
 
 /**
@@ -71,42 +125,15 @@ unsigned long pindrop_watchdog_interval(struct pindrop_dev *dev)
  */
 void pindrop_watchdog_arm_locked(struct pindrop_chan *chan, unsigned long delay)
 {
+	unsigned long due = jiffies + delay;
+
 	lockdep_assert_held(&chan->lock);
-	if (!queue_delayed_work(chan->dev->wq, &chan->chain, delay))
+	if (chan->state == PINDROP_CHAN_GONE ||
+	    (chan->watch_set && !time_before(due, chan->watch_due)))
 		return;
-	/* The work that has begun, and waits for our lock, was late already. */
-	chan->watch_late |= watchdog_is_late(chan);
 	chan->watch_set = true;
-	chan->watch_due = jiffies + delay;
-	chan->watch_delay = delay;
-}
-
-/**
- * pindrop_watchdog_overslept_locked() - whether the machine stood still
- * @chan: the channel, whose work has begun
- *
- * If so, what is on the hardware has its whole time again: poll the hardware
- * afterwards, and call nothing a hang.
- *
- * Context: channel lock held; once in each run of the work.
- * Return: true if the watchdog's timer was late, and has not been too often.
- */
-bool pindrop_watchdog_overslept_locked(struct pindrop_chan *chan)
-{
-	bool late = chan->watch_late || watchdog_is_late(chan);
-
-	lockdep_assert_held(&chan->lock);
-	chan->watch_late = false;
-	chan->watch_set = false;
-	if (!late || PINDROP_BROKEN(stall)) {
-		chan->stalls = 0;
-		return false;
-	}
-	if (chan->stalls >= PINDROP_STALLS)
-		return false;
-	chan->stalls++;
-	chan_restart_locked(chan);
-	return true;
+	chan->watch_due = due;
+	mod_timer(&chan->watch, due);
 }
 
 /**
@@ -122,32 +149,34 @@ void pindrop_stall_begin(struct pindrop_stall *stall)
 }
 
 /**
- * pindrop_stall_seen() - whether the machine stood still between two looks
+ * pindrop_stall_seen() - how long the machine stood still between two looks
  * @stall: the poll's
  * @dev: whose hardware is polled
  *
- * If so, what is on the hardware has its whole time again, and the poll is to
- * have so, too.
+ * What is on the hardware has that given back; the poll is to last longer by
+ * as much, that is by no time in which the machine ran.
  *
  * Context: may sleep; no channel lock held. At most a few milliseconds may
  * have been slept on purpose since the last call.
- * Return: true if it did, and has not too often.
+ * Return: jiffies; 0 if it did not, or too often to count.
  */
-bool pindrop_stall_seen(struct pindrop_stall *stall, struct pindrop_dev *dev)
+unsigned long pindrop_stall_seen(struct pindrop_stall *stall,
+				 struct pindrop_dev *dev)
 {
-	bool late = time_after(jiffies, stall->last + stall_limit(0));
+	unsigned long late = jiffies - stall->last;
 	unsigned int i;
 
-	stall->last = jiffies;
-	if (!late || stall->count >= PINDROP_STALLS || PINDROP_BROKEN(stall))
-		return false;
+	stall->last += late;
+	if (late <= msecs_to_jiffies(STALL_MS) || stall->count >= MAX_RESTARTS ||
+	    PINDROP_BROKEN(stall))
+		return 0;
 	stall->count++;
 	for (i = 0; i < dev->limits.channels; i++) {
 		struct pindrop_chan *chan = &dev->chans[i];
 
 		spin_lock_irq(&chan->lock);
-		chan_restart_locked(chan);
+		chan_give_back_locked(chan, late);
 		spin_unlock_irq(&chan->lock);
 	}
-	return true;
+	return late;
 }

@@ -740,8 +740,10 @@ int pd_kmsg_count(int fd, const char *text)
 	ssize_t len;
 	int n = 0;
 
-	while ((len = read(fd, record, sizeof(record) - 1)) > 0) {
-		record[len] = 0;
+	/* EPIPE: some were overwritten; the rest is there. */
+	while ((len = read(fd, record, sizeof(record) - 1)) > 0 ||
+	       (len < 0 && errno == EPIPE)) {
+		record[len > 0 ? len : 0] = 0;
 		n += !!strstr(record, text);
 	}
 	return n;
