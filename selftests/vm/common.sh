@@ -59,9 +59,11 @@ copy_changed() {
 }
 
 # The total is the last line whatever happened, and never a good one after an early end.
-passed=0 failed=0 skipped=0
+# Who is ended by a signal comes here with a good status: the last command has to say that it was the last one.
+passed=0 failed=0 skipped=0 ended=
 total() {
 	local status=$?
+	[ -n "$ended" ] || status=1
 	[ $status = 0 ] || [ $failed -gt 0 ] || failed=1
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ $failed = 0 ] || exit 1
