@@ -195,7 +195,7 @@ static bool chain_poll(struct pindrop_dev *dev, unsigned int bounds,
 	struct pindrop_chan *chan;
 	bool hopeful;
 
-	pindrop_stall_begin(&stall);
+	pindrop_stall_begin(&stall, dev);
 	for (;;) {
 		end += pindrop_stall_seen(&stall, dev);
 		hopeful = false;
@@ -552,29 +552,18 @@ static void chain_escalate(struct pindrop_chan *chan)
 	chain_give_up(chan, known);
 }
 
-static void chain_rearm_locked(struct pindrop_chan *chan)
-{
-	unsigned long again = 0;
-
-	if (chan->state == PINDROP_CHAN_WEDGED)
-		again = msecs_to_jiffies(PINDROP_RETRY_MS);
-	else if (!list_empty(&chan->issued))
-		again = pindrop_watchdog_interval(chan->dev);
-	if (again)
-		pindrop_watchdog_arm_locked(chan, again);
-}
-
 static void chain_run(struct pindrop_chan *chan)
 {
 	struct pindrop_dev *dev = chan->dev;
 	bool hangs;
 
 	spin_lock_irq(&chan->lock);
+	pindrop_watchdog_look_locked(chan);
 	chain_abort_locked(chan);
 	pindrop_chan_pump_locked(chan);
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan) &&
 		(chan->state != PINDROP_CHAN_WEDGED || dev->try_again);
-	chain_rearm_locked(chan);
+	pindrop_watchdog_rearm_locked(chan);
 	spin_unlock_irq(&chan->lock);
 
 	if (hangs)

@@ -1064,7 +1064,9 @@ void pindrop_watchdog_arm_locked(struct pindrop_chan *chan,
 				 unsigned long delay);
 void pindrop_watchdog_init(struct pindrop_chan *chan);
 void pindrop_watchdog_fini(struct pindrop_chan *chan);
-void pindrop_stall_begin(struct pindrop_stall *stall);
+void pindrop_watchdog_look_locked(struct pindrop_chan *chan);
+void pindrop_watchdog_rearm_locked(struct pindrop_chan *chan);
+void pindrop_stall_begin(struct pindrop_stall *stall, struct pindrop_dev *dev);
 unsigned long pindrop_stall_seen(struct pindrop_stall *stall,
 				 struct pindrop_dev *dev);
 

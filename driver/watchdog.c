@@ -64,17 +64,56 @@ static void watchdog_timer(struct timer_list *timer)
 {
 	struct pindrop_chan *chan = container_of(timer, struct pindrop_chan,
 						 watch);
-	unsigned long flags, now = jiffies;
+	unsigned long flags;
 
 	spin_lock_irqsave(&chan->lock, flags);
-	/* It was set anew meanwhile, and comes again. */
-	if (!chan->watch_set || time_before(now, chan->watch_due))
-		goto out;
-	chan->watch_set = false;
-	chan_give_back_locked(chan, now - chan->watch_due);
-	queue_work(chan->dev->wq, &chan->chain);
-out:
+	/* Or it was set anew meanwhile, and comes again. */
+	if (chan->watch_set && !time_before(jiffies, chan->watch_due)) {
+		pindrop_watchdog_look_locked(chan);
+		chan->watch_set = false;
+		/* Not by the work: what goes by until that runs counts, too. */
+		pindrop_watchdog_rearm_locked(chan);
+		queue_work(chan->dev->wq, &chan->chain);
+	}
 	spin_unlock_irqrestore(&chan->lock, flags);
+}
+
+/**
+ * pindrop_watchdog_look_locked() - give back what the timer is late by
+ * @chan: the channel
+ *
+ * Before what is on the hardware is judged: after a standstill the work may
+ * run before the timer does, which is another processor's.
+ *
+ * Context: channel lock held.
+ */
+void pindrop_watchdog_look_locked(struct pindrop_chan *chan)
+{
+	unsigned long now = jiffies;
+
+	lockdep_assert_held(&chan->lock);
+	if (!chan->watch_set || !time_after(now, chan->watch_due))
+		return;
+	chan_give_back_locked(chan, now - chan->watch_due);
+	/* The timer finds it counted. */
+	chan->watch_due = now;
+}
+
+/**
+ * pindrop_watchdog_rearm_locked() - look again as long as there is something
+ * @chan: the channel
+ *
+ * Context: channel lock held.
+ */
+void pindrop_watchdog_rearm_locked(struct pindrop_chan *chan)
+{
+	lockdep_assert_held(&chan->lock);
+	if (chan->state == PINDROP_CHAN_WEDGED)
+		pindrop_watchdog_arm_locked(chan,
+					    msecs_to_jiffies(PINDROP_RETRY_MS));
+	else if (!list_empty(&chan->issued))
+		pindrop_watchdog_arm_locked(chan,
+					    pindrop_watchdog_interval(chan->dev));
 }
 
 /**
@@ -139,11 +178,19 @@ void pindrop_watchdog_arm_locked(struct pindrop_chan *chan, unsigned long delay)
 /**
  * pindrop_stall_begin() - before the first look of a poll
  * @stall: the poll's
+ * @dev: whose hardware is polled
  *
- * Context: any.
+ * Context: may sleep; no channel lock held.
  */
-void pindrop_stall_begin(struct pindrop_stall *stall)
+void pindrop_stall_begin(struct pindrop_stall *stall, struct pindrop_dev *dev)
 {
+	unsigned int i;
+
+	for (i = 0; i < dev->limits.channels; i++) {
+		spin_lock_irq(&dev->chans[i].lock);
+		pindrop_watchdog_look_locked(&dev->chans[i]);
+		spin_unlock_irq(&dev->chans[i].lock);
+	}
 	stall->last = jiffies;
 	stall->count = 0;
 }
