@@ -20,7 +20,7 @@
 #include <linux/jiffies.h>
 #include <linux/timer.h>
 
-/* Later than this, and the whole interval begins again. */
+/* Later than this, and the interval begins again. */
 #define STALL_MS 50
 /* How often for one request. */
 #define MAX_RESTARTS 8
@@ -33,7 +33,8 @@ static unsigned long piece_time(const struct pindrop_piece *piece)
 /*
  * A piece that was on the hardware while the machine was @late by so many
  * jiffies. The timer wheel rounds a long delay up by an eighth, which comes
- * here as well, and has an end, too.
+ * here as well, and has an end, too. A death has a deadline of its own that no
+ * standstill moves: its pieces have back what was lost, and no more.
  */
 static void piece_give_back(struct pindrop_piece *piece, unsigned long late)
 {
@@ -43,7 +44,10 @@ static void piece_give_back(struct pindrop_piece *piece, unsigned long late)
 		if (piece->restarts >= MAX_RESTARTS)
 			return;
 		piece->restarts++;
-		piece->deadline = max(piece->deadline + late, jiffies + whole);
+		piece->deadline += late;
+		if (!piece->aborting &&
+		    time_before(piece->deadline, jiffies + whole / 2))
+			piece->deadline = jiffies + whole / 2;
 	} else if (piece->given < whole) {
 		piece->given += late;
 		piece->deadline += late;

@@ -897,8 +897,11 @@ TEST_F_TIMEOUT(dead, devices_fences_are_signalled, 60)
 	MUST(pd_env_init(&w->env));
 }
 
-/* The device hangs. It is known after that long. */
-#define HANG_MS (3 * self->env.info.out_piece_ms + SOON_MS)
+/*
+ * The device hangs. It is known after that long; and later by what a busy
+ * machine stands still meanwhile.
+ */
+#define HANG_MS (3 * self->env.info.out_piece_ms + 3 * SOON_MS)
 
 FIXTURE(lost)
 {
