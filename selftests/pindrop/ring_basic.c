@@ -151,7 +151,7 @@ TEST_F(setup, limits_the_threads_of_a_user)
 }
 
 /* More than a user may have, one after the other, told of or not. */
-TEST_F_TIMEOUT(setup, gives_its_memory_back, 120)
+TEST_F_TIMEOUT(setup, gives_its_memory_back, 240)
 {
 	const struct pindrop_ring_setup want = {
 		.size = sizeof(want),
