@@ -109,7 +109,7 @@ static bool chain_idle_locked(struct pindrop_chan *chan)
 
 	if (!PINDROP_BROKEN(K3))
 		idle = pindrop_chan_service_locked(chan);
-	/* What became late while it was looked at is looked at once more. */
+	/* A piece that became late during the look above gets another look. */
 	hangs = late && !list_empty(&chan->issued) && !chain_left_locked(chan);
 	if (late || idle > 0)
 		trace_pindrop_kill_step(chan, 0, 3,
@@ -642,8 +642,8 @@ static bool chain_stop(struct pindrop_dev *dev, bool patient)
  *
  * When it returns, no channel is looked at any more.
  *
- * Context: sleeps, for twice the engine's bound and a reset at most; the
- * parent's device lock is held.
+ * Context: sleeps, for twice the engine's bound, a reset and the time in which
+ * the machine stood still at most; the parent's device lock is held.
  */
 void pindrop_chain_remove(struct pindrop_dev *dev)
 {
@@ -770,7 +770,8 @@ static void chain_pause(struct pindrop_dev *dev)
  * Registers and configuration are the caller's until then.
  *
  * Context: the parent's device lock is held; sleeps, for the engine's bound
- * times its depth, and once more, at most.
+ * times its depth, once more, and the time in which the machine stood still at
+ * most.
  */
 void pindrop_pause(struct pindrop_dev *dev)
 {

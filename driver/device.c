@@ -176,8 +176,8 @@ static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
 		return err;
 
 	/*
-	 * Ordered: the steps of the chain never overlap on one device. Before
-	 * others: whoever keeps processors busy must not hold a death up.
+	 * Ordered: the steps of the chain never overlap on one device. High
+	 * priority: a user's busy processors must not delay a death.
 	 */
 	dev->wq = alloc_ordered_workqueue("%s_chain",
 					  WQ_MEM_RECLAIM | WQ_HIGHPRI,

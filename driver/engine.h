@@ -40,9 +40,8 @@ enum pindrop_piece_kind {
  * @src_offset: core: first byte in the job's source buffer
  * @dst_offset: core: ... and in its destination
  * @deadline: core: when it is late (jiffies)
- * @restarts: core: how often it had its whole time again, as the machine stood
- *	still
- * @given: core: what else it was given back (jiffies)
+ * @restarts: core: standstills of the machine for which @deadline was moved
+ * @given: core: shorter delays that @deadline was moved by (jiffies)
  * @aborting: core: abort was called for it
  * @culprit: core: the channel hung over it; it is not tried again
  * @replayed: core: it is tried for the second time

@@ -172,8 +172,8 @@ static void import_free_work(struct work_struct *work)
 }
 
 /*
- * What is left of the patience. Less than half is none: each wait takes a tick
- * or two, so that hundreds of imports would wait for what is left between them.
+ * The rest of the patience. Less than half counts as none: each wait takes a tick
+ * or two, and hundreds of imports would each wait for a remainder of microseconds.
  */
 static unsigned int import_patience_us(void)
 {

@@ -639,7 +639,7 @@ static void job_report(struct pindrop_job *job, int result)
 		pindrop_batch_over_locked(job, result);
 }
 
-/* For the log, which may take its time: not here. */
+/* The console may be slow: pindrop_failures_print() writes the line. */
 static void note_failure(struct pindrop_job *job, const char *reason)
 {
 	struct pindrop_dev *dev = job->chan->dev;
@@ -756,7 +756,7 @@ void pindrop_job_lose(struct pindrop_job *job)
 	struct pindrop_ctx *ctx = job->ctx;
 
 	lockdep_assert_held(&job->chan->lock);
-	/* Whatever it would have failed with. */
+	/* The result is -EIO, also for a job that was cancelled or revoked. */
 	if (job->error != -EIO)
 		note_failure(job, "the hardware does not finish it");
 	job->error = -EIO;

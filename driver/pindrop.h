@@ -156,9 +156,10 @@ enum pindrop_chan_state {
  * @free_pieces: pindrop_piece::node
  * @pieces: as many as the hardware is deep
  * @chain: the kill chain's K2 to K8, on dev::wq
- * @watch: starts it, unless somebody did before
- * @watch_set: @watch is set
- * @watch_due: ... and for when (jiffies)
+ * @watch: queues @chain when nothing else does
+ * @watch_set: @watch is armed
+ * @watch_due: time for which it is armed (jiffies)
+ * @watch_delay: delay with which it was armed (jiffies)
  */
 struct pindrop_chan {
 	struct pindrop_dev *dev;
@@ -175,6 +176,7 @@ struct pindrop_chan {
 	struct timer_list watch;
 	bool watch_set;
 	unsigned long watch_due;
+	unsigned long watch_delay;
 };
 
 /**

@@ -30,7 +30,7 @@ int pindrop_batch_wait_fd(struct pindrop_batch *batch, int fd)
  * @batch: not begun
  * @call: gets the file, and the number that it is to have
  *
- * Nobody sees it before pindrop_fence_install().
+ * The file is not visible to the program before pindrop_fence_install().
  *
  * Context: a user process.
  * Return: 0, -ENOMEM or -EMFILE.

@@ -5,24 +5,24 @@
  * A request that is not finished within the engine's bound hangs, but only if
  * the bound has passed for the hardware, too. On a machine that stood still (a
  * guest whose host is busy, a processor in firmware) it has not: then the
- * watchdog's timer comes late, and so does the sleep of a poll. What they are
- * late by is given back to the requests on the hardware.
+ * watchdog's timer comes late, and so does the sleep of a poll. The requests on
+ * the hardware get this delay back.
  *
- * The timer's own function measures that, as work would be late on a machine
- * whose processors have other things to do. It only counts and starts the
- * work, which then polls the hardware.
+ * The timer callback measures the delay, because work is also late on a machine
+ * with busy processors. The callback only counts and queues the work, which
+ * polls the hardware.
  *
- * What is given back has an end for each request, because fences wait for the
- * watchdog: on a machine that never keeps time a hang is found all the same.
+ * Each request gets back a bounded amount, because fences wait for the watchdog:
+ * a hang is found on a machine that never keeps time, too.
  */
 #include "pindrop.h"
 
 #include <linux/jiffies.h>
 #include <linux/timer.h>
 
-/* Later than this, and the interval begins again. */
+/* A timer that is this late means a standstill. */
 #define STALL_MS 50
-/* How often for one request. */
+/* Standstills that are given back to one request. */
 #define MAX_RESTARTS 8
 
 static unsigned long piece_time(const struct pindrop_piece *piece)
@@ -31,16 +31,25 @@ static unsigned long piece_time(const struct pindrop_piece *piece)
 }
 
 /*
- * A piece that was on the hardware while the machine was @late by so many
- * jiffies. The timer wheel rounds a long delay up by an eighth, which comes
- * here as well, and has an end, too. A death has a deadline of its own that no
- * standstill moves: its pieces have back what was lost, and no more.
+ * Later than this (jiffies), and the machine stood still. The timer wheel
+ * rounds a delay up by an eighth of it at most, which is no standstill.
  */
-static void piece_give_back(struct pindrop_piece *piece, unsigned long late)
+static unsigned long stall_limit(unsigned long delay)
+{
+	return msecs_to_jiffies(STALL_MS) + delay / 8;
+}
+
+/*
+ * The machine was @late by so many jiffies while the piece was on the hardware.
+ * A death has a deadline of its own that no standstill moves: its pieces get
+ * back the time that was lost, and no more.
+ */
+static void piece_give_back(struct pindrop_piece *piece, unsigned long late,
+			    unsigned long limit)
 {
 	unsigned long whole = piece_time(piece);
 
-	if (late > msecs_to_jiffies(STALL_MS)) {
+	if (late > limit) {
 		if (piece->restarts >= MAX_RESTARTS)
 			return;
 		piece->restarts++;
@@ -54,14 +63,15 @@ static void piece_give_back(struct pindrop_piece *piece, unsigned long late)
 	}
 }
 
-static void chan_give_back_locked(struct pindrop_chan *chan, unsigned long late)
+static void chan_give_back_locked(struct pindrop_chan *chan, unsigned long late,
+				  unsigned long limit)
 {
 	struct pindrop_piece *piece;
 
 	if (!late || PINDROP_BROKEN(stall))
 		return;
 	list_for_each_entry(piece, &chan->issued, node)
-		piece_give_back(piece, late);
+		piece_give_back(piece, late, limit);
 }
 
 static void watchdog_timer(struct timer_list *timer)
@@ -71,11 +81,11 @@ static void watchdog_timer(struct timer_list *timer)
 	unsigned long flags;
 
 	spin_lock_irqsave(&chan->lock, flags);
-	/* Or it was set anew meanwhile, and comes again. */
+	/* Otherwise the timer was set again meanwhile, and will fire again. */
 	if (chan->watch_set && !time_before(jiffies, chan->watch_due)) {
 		pindrop_watchdog_look_locked(chan);
 		chan->watch_set = false;
-		/* Not by the work: what goes by until that runs counts, too. */
+		/* Here and not in the work, to see a standstill before that runs. */
 		pindrop_watchdog_rearm_locked(chan);
 		queue_work(chan->dev->wq, &chan->chain);
 	}
@@ -83,11 +93,11 @@ static void watchdog_timer(struct timer_list *timer)
 }
 
 /**
- * pindrop_watchdog_look_locked() - give back what the timer is late by
+ * pindrop_watchdog_look_locked() - give back the time by which the timer is late
  * @chan: the channel
  *
- * Before what is on the hardware is judged: after a standstill the work may
- * run before the timer does, which is another processor's.
+ * The chain calls this before it judges requests: after a standstill the work
+ * may run before the timer, which belongs to another processor.
  *
  * Context: channel lock held.
  */
@@ -98,13 +108,14 @@ void pindrop_watchdog_look_locked(struct pindrop_chan *chan)
 	lockdep_assert_held(&chan->lock);
 	if (!chan->watch_set || !time_after(now, chan->watch_due))
 		return;
-	chan_give_back_locked(chan, now - chan->watch_due);
-	/* The timer finds it counted. */
+	chan_give_back_locked(chan, now - chan->watch_due,
+			      stall_limit(chan->watch_delay));
+	/* The timer callback counts nothing twice. */
 	chan->watch_due = now;
 }
 
 /**
- * pindrop_watchdog_rearm_locked() - look again as long as there is something
+ * pindrop_watchdog_rearm_locked() - arm the timer while requests are issued
  * @chan: the channel
  *
  * Context: channel lock held.
@@ -159,8 +170,8 @@ unsigned long pindrop_watchdog_interval(struct pindrop_dev *dev)
 }
 
 /**
- * pindrop_watchdog_arm_locked() - have the chain's work run, unless it is to
- * run sooner
+ * pindrop_watchdog_arm_locked() - queue the chain's work after a delay, unless it
+ * runs sooner anyway
  * @chan: the channel
  * @delay: jiffies
  *
@@ -176,13 +187,14 @@ void pindrop_watchdog_arm_locked(struct pindrop_chan *chan, unsigned long delay)
 		return;
 	chan->watch_set = true;
 	chan->watch_due = due;
+	chan->watch_delay = delay;
 	mod_timer(&chan->watch, due);
 }
 
 /**
  * pindrop_stall_begin() - before the first look of a poll
- * @stall: the poll's
- * @dev: whose hardware is polled
+ * @stall: state of the poll
+ * @dev: the device that is polled
  *
  * Context: may sleep; no channel lock held.
  */
@@ -201,11 +213,11 @@ void pindrop_stall_begin(struct pindrop_stall *stall, struct pindrop_dev *dev)
 
 /**
  * pindrop_stall_seen() - how long the machine stood still between two looks
- * @stall: the poll's
- * @dev: whose hardware is polled
+ * @stall: state of the poll
+ * @dev: the device that is polled
  *
- * What is on the hardware has that given back; the poll is to last longer by
- * as much, that is by no time in which the machine ran.
+ * The requests on the hardware get that time back. The poll has to last longer
+ * by the same time, in which the machine did not run.
  *
  * Context: may sleep; no channel lock held. At most a few milliseconds may
  * have been slept on purpose since the last call.
@@ -218,7 +230,7 @@ unsigned long pindrop_stall_seen(struct pindrop_stall *stall,
 	unsigned int i;
 
 	stall->last += late;
-	if (late <= msecs_to_jiffies(STALL_MS) || stall->count >= MAX_RESTARTS ||
+	if (late <= stall_limit(0) || stall->count >= MAX_RESTARTS ||
 	    PINDROP_BROKEN(stall))
 		return 0;
 	stall->count++;
@@ -226,7 +238,7 @@ unsigned long pindrop_stall_seen(struct pindrop_stall *stall,
 		struct pindrop_chan *chan = &dev->chans[i];
 
 		spin_lock_irq(&chan->lock);
-		chan_give_back_locked(chan, late);
+		chan_give_back_locked(chan, late, stall_limit(0));
 		spin_unlock_irq(&chan->lock);
 	}
 	return late;

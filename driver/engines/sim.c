@@ -609,7 +609,7 @@ static int sim_stall(void *data, u64 ms)
 
 	if (!ms || ms > SIM_MAX_STALL_MS)
 		return -EINVAL;
-	/* What the device has begun takes it as much longer. */
+	/* Pieces that have begun take longer by the same time. */
 	for (i = 0; i < channels; i++) {
 		spin_lock_irq(&sim->chans[i].lock);
 		list_for_each_entry(slot, &sim->chans[i].fifo, node)
