@@ -45,8 +45,17 @@ FIXTURE_TEARDOWN(stall)
 	pd_start_on(self->fd, chan, &self->src, &self->dst, self->dst.len)
 #define START() START_ON(0)
 
+/* A job that never ends, and that no recovery stops. */
+#define HANG(ticket)                                         \
+	do {                                                 \
+		MUST(sim_incurable(&self->env));             \
+		MUST(sim_set(&self->env, 0, "hang", 1));     \
+		(ticket) = START();                          \
+		ASSERT_LT(0, (__s64)(ticket));               \
+	} while (0)
+
 /* The bound of the engine passes twice while the device has no time at all. */
-TEST_F(stall, of_the_machine_fails_no_job)
+TEST_F(stall, of_600_ms_fails_no_job_on_any_channel)
 {
 	__u64 ticket, other;
 	int i;
@@ -69,15 +78,12 @@ TEST_F(stall, of_the_machine_fails_no_job)
 }
 
 /* I5: fences wait for the watchdog, also on a machine that keeps no time. */
-TEST_F(stall, that_does_not_end_hides_no_hang)
+TEST_F(stall, without_end_does_not_hide_a_hang)
 {
 	__u64 ticket;
 	int i;
 
-	MUST(sim_incurable(&self->env));
-	MUST(sim_set(&self->env, 0, "hang", 1));
-	ticket = START();
-	ASSERT_LT(0, (__s64)ticket);
+	HANG(ticket);
 	for (i = 0; i < 80 && !pd_grown(&self->env, PD_JOBS_FAILED); i++)
 		MUST(sim_stall(&self->env, self->piece_ms - 50));
 	EXPECT_GT(80, i);
@@ -87,15 +93,12 @@ TEST_F(stall, that_does_not_end_hides_no_hang)
 }
 
 /* The same where the watchdog is in time now and then. */
-TEST_F(stall, that_comes_and_goes_hides_no_hang)
+TEST_F(stall, every_375_ms_does_not_hide_a_hang)
 {
 	__u64 ticket;
 	int i;
 
-	MUST(sim_incurable(&self->env));
-	MUST(sim_set(&self->env, 0, "hang", 1));
-	ticket = START();
-	ASSERT_LT(0, (__s64)ticket);
+	HANG(ticket);
 	for (i = 0; i < 40 && !pd_grown(&self->env, PD_JOBS_FAILED); i++) {
 		MUST(sim_stall(&self->env, self->piece_ms / 2));
 		pd_sleep_ms(self->piece_ms * 3 / 4);
@@ -105,7 +108,7 @@ TEST_F(stall, that_comes_and_goes_hides_no_hang)
 }
 
 /* The job's owner, device and the reason are in the kernel log. */
-TEST_F(stall, is_no_reason_for_a_line_but_a_hang_is)
+TEST_F(stall, leaves_no_line_in_the_log_but_a_hang_does)
 {
 	char wanted[128];
 	int log = pd_kmsg_open(), lines = 0, i;
@@ -119,9 +122,7 @@ TEST_F(stall, is_no_reason_for_a_line_but_a_hang_is)
 	EXPECT_EQ(0, pd_result(self->fd, ticket));
 	EXPECT_EQ(0, pd_kmsg_count(log, "fails: "));
 
-	MUST(sim_incurable(&self->env));
-	MUST(sim_set(&self->env, 0, "hang", 1));
-	ticket = START();
+	HANG(ticket);
 	EXPECT_EQ(-EIO, pd_result(self->fd, ticket));
 	snprintf(wanted, sizeof(wanted), "queue 0: job %llu of context ",
 		 (unsigned long long)ticket);
@@ -134,7 +135,7 @@ TEST_F(stall, is_no_reason_for_a_line_but_a_hang_is)
 	close(log);
 }
 
-TEST_F(stall, has_a_bound)
+TEST_F(stall, of_0_or_over_1000_ms_is_einval)
 {
 	FAILS(EINVAL, sim_stall(&self->env, 0));
 	FAILS(EINVAL, sim_stall(&self->env, 1001));

@@ -92,7 +92,7 @@ int sim_set_all(const struct pd_env *env, const char *fault, long long value)
 	return err;
 }
 
-/* 0: none, 1: it cannot be reset, 2: that does not help. */
+/* Of the whole device, not of a channel. */
 static int device_set(const struct pd_env *env, const char *name,
 		      long long value)
 {
@@ -104,6 +104,7 @@ static int device_set(const struct pd_env *env, const char *name,
 	return pd_write_file(path, text);
 }
 
+/* 0: none, 1: it cannot be reset, 2: that does not help. */
 int sim_fail_reset(const struct pd_env *env, int how)
 {
 	return device_set(env, "fail_reset", how);

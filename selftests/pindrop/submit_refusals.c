@@ -328,7 +328,7 @@ TEST_F(batch, beyond_the_limit_of_unfinished_jobs)
 }
 
 /* ... before anything else about them is looked at, and binds no owner. */
-TEST_F(batch, with_a_fence_is_refused_exactly_where_info_has_none)
+TEST_F(batch, fence_flags_are_eopnotsupp_without_sync_files)
 {
 	const __u32 in = PINDROP_SUBMIT_IN_FENCE;
 	const __u32 out = PINDROP_SUBMIT_OUT_FENCE;
