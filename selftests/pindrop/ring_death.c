@@ -78,6 +78,8 @@ static void fill_ring(struct death_watch *w, int fd, struct will *will,
 
 	CHILD(fd >= 0);
 	will->pid = getpid();
+	/* An exec on a busy machine is not to come too late for it. */
+	w->pieces *= 8;
 	CHILD(!pd_create(fd, death_len(w), src));
 	CHILD(!pd_create(fd, death_len(w), dst));
 	CHILD(!ring_open(fd, 2 * max, flags, r));
