@@ -419,10 +419,12 @@ static void leave_entry(struct death_watch *w, struct will *will, int event,
 			__u32 flags)
 {
 	const size_t len = 2 * w->env.page;
+	/* The call that wakes a thread may find the entry given back, and take it. */
 	const struct pindrop_ring_setup want = {
 		.entries = 8,
 		.flags = flags | PINDROP_RING_EVENTFD,
 		.eventfd = event,
+		.idle_us = flags ? 1000000 : 0,
 	};
 	struct ring *r = &will->ring;
 	struct pindrop_job_desc job = {
