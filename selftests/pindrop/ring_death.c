@@ -78,7 +78,7 @@ static void fill_ring(struct death_watch *w, int fd, struct will *will,
 
 	CHILD(fd >= 0);
 	will->pid = getpid();
-	/* An exec on a busy machine is not to come too late for it. */
+	/* The copy outlasts an exec on a busy machine. */
 	w->pieces *= 8;
 	CHILD(!pd_create(fd, death_len(w), src));
 	CHILD(!pd_create(fd, death_len(w), dst));
@@ -419,7 +419,7 @@ static void leave_entry(struct death_watch *w, struct will *will, int event,
 			__u32 flags)
 {
 	const size_t len = 2 * w->env.page;
-	/* The call that wakes a thread may find the entry given back, and take it. */
+	/* A call that wakes the thread could take the entry that it gave back. */
 	const struct pindrop_ring_setup want = {
 		.entries = 8,
 		.flags = flags | PINDROP_RING_EVENTFD,

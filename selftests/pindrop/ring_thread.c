@@ -12,7 +12,7 @@
 #include "ring_utils.h"
 
 #define CALLS "raw_syscalls/sys_enter"
-/* So long a thread looks at most. */
+/* The longest idle time that a thread can have. */
 #define AWAKE_MS 1000
 
 /* With a thread, and idle times that matter. */
@@ -48,8 +48,8 @@ FIXTURE_TEARDOWN(thread)
 #define AWAIT(cqe) ring_await(&self->ring, (cqe), RING_LONG_MS)
 
 /*
- * Nobody enters the driver, all the same it is done. Where nobody let the test
- * run for as long as the thread looks, it sleeps with good reason.
+ * The thread completes each entry without a system call. It may sleep only if
+ * the test itself did not run for the thread's idle time.
  */
 TEST_F(thread, serves_without_being_asked)
 {
@@ -60,7 +60,7 @@ TEST_F(thread, serves_without_being_asked)
 	for (i = 0; i < 2000; i++) {
 		begin = pd_now_ns();
 		ASSERT_TRUE(ring_put_nop(&self->ring, i));
-		/* Pairs with the thread's, which says so and looks again. */
+		/* Pairs with the barrier between the thread's flag and its last look. */
 		__sync_synchronize();
 		if (RING_LOAD(self->ring.shared->sq_flags)) {
 			ASSERT_LE(AWAKE_MS, pd_ms_since(last));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How fast this machine's time stamp counter counts, in kHz: so does that of a
- * guest whose instructions QEMU translates.
+ * Measure the frequency of this machine's time stamp counter, in kHz. A guest
+ * under TCG sees the same counter.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define TRIES 64
 
-/* A count, and the nanosecond it belongs to: of several, the one that was least disturbed. */
+/* A count and its time, from the shortest of several tries. */
 static void look(uint64_t *count, uint64_t *ns)
 {
 	uint64_t best = UINT64_MAX, before, after;
