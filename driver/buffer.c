@@ -537,7 +537,7 @@ int pindrop_buf_publish(struct pindrop_ctx *ctx, struct pindrop_buf *buf,
 	WRITE_ONCE(buf->handle, *handle);
 	buf_trace(buf);
 
-	/* Pairs with pindrop_ctx_kill(): it finds the handle, or we its state. */
+	/* Pairs with pindrop_ctx_drop(): it finds the handle, or we its state. */
 	smp_mb();
 	err = pindrop_ctx_dead_errno(ctx);
 	if (err)

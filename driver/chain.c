@@ -4,7 +4,7 @@
  *
  * One chain for death, close, removal, reset, errors of the bus and suspend,
  * and for a piece that is late with nobody dying; it stops at the first proof:
- *   K0 the context leaves OPEN           pindrop_ctx_kill()
+ *   K0 the context leaves OPEN           pindrop_ctx_stop()
  *   K1 what is queued is cancelled       pindrop_chan_cancel()
  *   K2 abort; wait for what is issued, by the engine's own bound
  *   K3 read idle

@@ -607,7 +607,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 
 	spin_lock_irq(&chan->lock);
 	spin_lock(&ctx->lock);
-	/* I4. Pairs with the end of the context: see pindrop_ctx_kill(). */
+	/* I4. Pairs with the end of the context: see pindrop_ctx_stop(). */
 	err = PINDROP_BROKEN(I4) ? 0 : pindrop_ctx_dead_errno(ctx);
 	if (!err && chan->state == PINDROP_CHAN_WEDGED)
 		err = -EIO;

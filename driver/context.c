@@ -183,7 +183,6 @@ static int pindrop_open(struct inode *inode, struct file *file)
 static void ctx_free(struct kref *ref)
 {
 	struct pindrop_ctx *ctx = container_of(ref, struct pindrop_ctx, ref);
-	struct pindrop_owner *owner = ctx->owner;
 	struct pindrop_dev *dev = ctx->dev;
 	struct pindrop_job *job, *next;
 
@@ -191,12 +190,8 @@ static void ctx_free(struct kref *ref)
 		pindrop_job_put(job);
 	if (ctx->ring)
 		pindrop_ring_put(ctx->ring);
-	if (owner) {
-		mutex_lock(&owner->lock);
-		list_del(&ctx->owner_node);
-		mutex_unlock(&owner->lock);
-		pindrop_owner_put(owner);
-	}
+	if (ctx->owner)
+		pindrop_owner_del(ctx);
 	put_pid(ctx->owner_pid);
 	atomic64_dec(&ctx->user->contexts);
 	ctx_destroy(ctx);
@@ -282,16 +277,11 @@ int pindrop_ctx_bind(struct pindrop_ctx *ctx)
 	owner = pindrop_owner_get();
 	if (IS_ERR(owner))
 		return PTR_ERR(owner);
-	mutex_lock(&owner->lock);
-	if (cmpxchg(&ctx->owner, NULL, owner)) {
-		mutex_unlock(&owner->lock);
+	err = pindrop_owner_add(owner, ctx);
+	if (err) {
 		pindrop_owner_put(owner);
-		return pindrop_ctx_check_owner(ctx);
+		return err == -EEXIST ? pindrop_ctx_check_owner(ctx) : err;
 	}
-	/* ctx::owner is the reference from here on; ctx_free() drops it. */
-	ctx->owner_pid = get_task_pid(current, PIDTYPE_TGID);
-	list_add_tail(&ctx->owner_node, &owner->ctxs);
-	mutex_unlock(&owner->lock);
 	trace_pindrop_bind(ctx, task_tgid_nr(current));
 	return 0;
 }
@@ -349,17 +339,24 @@ bool pindrop_ctx_settled(struct pindrop_ctx *ctx)
 	return state == PINDROP_STATE_DRAINED || state == PINDROP_STATE_LOST;
 }
 
+static bool ctx_has_news(struct pindrop_ctx *ctx)
+{
+	return pindrop_ctx_settled(ctx) || !list_empty_careful(&ctx->done);
+}
+
 /**
  * pindrop_ctx_wait() - wait until a dying context is settled
  * @ctx: the context; the caller holds a reference
  * @deadline: end of the wait (jiffies)
+ * @killable: it ends, too, if the caller is killed
  *
  * Retires finished jobs itself: the queue that usually does may be busy with
  * somebody else's kill chain.
  *
- * Context: sleeps, uninterruptibly and bounded; no lock held.
+ * Context: sleeps, bounded, and uninterruptibly unless @killable; no lock held.
  */
-void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline)
+void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline,
+		      bool killable)
 {
 	long left;
 
@@ -368,31 +365,35 @@ void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline)
 		left = deadline - jiffies;
 		if (pindrop_ctx_settled(ctx) || left <= 0)
 			return;
-		wait_event_timeout(ctx->wait,
-				   pindrop_ctx_settled(ctx) ||
-				   !list_empty_careful(&ctx->done), left);
+		if (!killable)
+			wait_event_timeout(ctx->wait, ctx_has_news(ctx), left);
+		else if (wait_event_killable_timeout(ctx->wait,
+						     ctx_has_news(ctx),
+						     left) < 0)
+			return;
 	}
 }
 
 /**
- * pindrop_ctx_kill() - K0 and K1: end a context
+ * pindrop_ctx_stop() - K0 and K1: nothing of a context begins any more
  * @ctx: the context; the caller holds a reference
  * @reason: enum pindrop_reason; the first one counts
  *
- * When it returns nothing of the context is queued, its handles are dropped,
- * and the rest of the chain has been started for what is on the hardware. If
- * it was dying already, somebody else is at it.
+ * When it returns nothing of the context is queued, and the rest of the chain
+ * has been started for what is on the hardware; also if somebody else, who may
+ * have no time for it, is at it. pindrop_ctx_drop() is to follow.
  *
- * Context: process context; dev::lock may be held, owner::lock not: the last
- * reference but the caller's may go. Waits for no hardware.
+ * Context: process context; dev::lock may be held, owner::lock not. Waits for
+ * no hardware, and drops no memory.
  * Return: when waits for it end (jiffies).
  */
-unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
+unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason)
 {
 	struct pindrop_owner *owner = READ_ONCE(ctx->owner);
 	unsigned long deadline = jiffies;
 	struct pindrop_dev *dev = ctx->dev;
 	unsigned int i;
+	bool first;
 
 	/* Without an owner there was never a job. */
 	if (owner)
@@ -403,15 +404,17 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 	 * takes after this: a job is refused there or cancelled here.
 	 */
 	spin_lock_irq(&ctx->lock);
-	if (ctx->state != PINDROP_STATE_OPEN) {
-		spin_unlock_irq(&ctx->lock);
-		return deadline;
+	first = ctx->state == PINDROP_STATE_OPEN;
+	if (first) {
+		ctx->reason = reason;
+		if (!PINDROP_BROKEN(K0))
+			ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
 	}
-	ctx->reason = reason;
-	if (!PINDROP_BROKEN(K0))
-		ctx_set_state_locked(ctx, PINDROP_STATE_DYING);
 	spin_unlock_irq(&ctx->lock);
-	trace_pindrop_ctx_kill(ctx);
+	if (first)
+		trace_pindrop_ctx_kill(ctx);
+	else if (READ_ONCE(ctx->stopped))
+		return deadline;
 
 	for (i = 0; i < dev->limits.channels; i++)
 		pindrop_chan_cancel(&dev->chans[i], ctx,
@@ -424,16 +427,54 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 		spin_unlock_irq(&ctx->lock);
 	}
 	pindrop_ring_kill(ctx);
+	for (i = 0; i < dev->limits.channels; i++)
+		pindrop_chain_kick(&dev->chans[i]);
+	WRITE_ONCE(ctx->stopped, true);
+	return deadline;
+}
+
+/**
+ * pindrop_ctx_drop() - drop what a stopped context holds
+ * @ctx: the context; the caller holds a reference
+ *
+ * That may be gigabytes, which take their time. If somebody else is at it, both
+ * are: the context is settled when the last one is done.
+ *
+ * Context: process context; dev::lock may be held, owner::lock not: the last
+ * reference but the caller's may go. Waits for no hardware.
+ */
+void pindrop_ctx_drop(struct pindrop_ctx *ctx)
+{
+	bool over;
+
+	spin_lock_irq(&ctx->lock);
+	over = ctx->dropped;
+	if (!over)
+		ctx->droppers++;
+	spin_unlock_irq(&ctx->lock);
+	if (over)
+		return;
 	/* Pairs with pindrop_buf_publish(): we find its handle, or it our state. */
 	smp_mb();
 	pindrop_buf_drop_all(ctx);
 	spin_lock_irq(&ctx->lock);
-	ctx->dropped = true;
+	ctx->dropped = !--ctx->droppers;
 	spin_unlock_irq(&ctx->lock);
-	for (i = 0; i < dev->limits.channels; i++)
-		pindrop_chain_kick(&dev->chans[i]);
 	pindrop_reap(ctx);
-	return deadline;
+}
+
+/**
+ * pindrop_ctx_hand_over() - have the reaper do that
+ * @ctx: the context, stopped
+ *
+ * Context: any process context; does not wait.
+ */
+void pindrop_ctx_hand_over(struct pindrop_ctx *ctx)
+{
+	WRITE_ONCE(ctx->handed_over, true);
+	kref_get(&ctx->ref); /* the work's, if it was not queued */
+	if (!queue_work(pindrop_reap_wq, &ctx->reap))
+		pindrop_ctx_put(ctx);
 }
 
 /*
@@ -444,7 +485,7 @@ unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason)
 static bool close_waits(void)
 {
 	return !(current->flags & (PF_EXITING | PF_KTHREAD)) &&
-	       !fatal_signal_pending(current) && !PINDROP_BROKEN(wait);
+	       !PINDROP_BROKEN(wait);
 }
 
 /* The last reference to the file is gone; all its mappings are, too. */
@@ -458,12 +499,14 @@ static int pindrop_release(struct inode *inode, struct file *file)
 	trace_pindrop_file_release(ctx);
 	/* Who found it dying already has waited for it, or does. */
 	first = READ_ONCE(ctx->state) == PINDROP_STATE_OPEN;
-	deadline = pindrop_ctx_kill(ctx, PINDROP_REASON_CLOSE);
+	deadline = pindrop_ctx_stop(ctx, PINDROP_REASON_CLOSE);
+	pindrop_ctx_drop(ctx);
 	mutex_lock(&dev->lock);
 	list_del(&ctx->dev_node);
 	mutex_unlock(&dev->lock);
+	/* The death of who is killed here has its own wait, and this deadline. */
 	if (first && close_waits())
-		pindrop_ctx_wait(ctx, deadline);
+		pindrop_ctx_wait(ctx, deadline, true);
 	/*
 	 * The work does not keep the context beyond close(): what it was, or
 	 * could not be, queued for is done here.

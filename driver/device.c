@@ -263,7 +263,8 @@ static void dev_quiesce(struct pindrop_dev *dev)
 			pindrop_zap(ctx);
 		zapped = ctx->mapping;
 		pindrop_ctx_set_gone(ctx);
-		pindrop_ctx_kill(ctx, PINDROP_REASON_REMOVE);
+		pindrop_ctx_stop(ctx, PINDROP_REASON_REMOVE);
+		pindrop_ctx_drop(ctx);
 	}
 	pindrop_export_zap(dev);
 	mutex_unlock(&dev->lock);
@@ -431,8 +432,10 @@ static int __init pindrop_init(void)
 	if (err)
 		return err;
 	err = -ENOMEM;
+	/* Deaths wait for it, and their bound is no matter of priorities. */
 	pindrop_reap_wq = alloc_workqueue("pindrop_reap",
-					  WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+					  WQ_MEM_RECLAIM | WQ_UNBOUND |
+						  WQ_HIGHPRI, 0);
 	if (!pindrop_reap_wq)
 		goto err_iova;
 	pindrop_forget_wq = alloc_workqueue("pindrop_forget", WQ_UNBOUND, 0);
@@ -462,6 +465,7 @@ static void __exit pindrop_exit_module(void)
 	/* A hook may still be on its way, and queue the last contexts' work. */
 	mmu_notifier_synchronize();
 	destroy_workqueue(pindrop_reap_wq);
+	pindrop_owner_flush();
 	/* The other one's works filled it. */
 	destroy_workqueue(pindrop_forget_wq);
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */

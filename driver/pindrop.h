@@ -5,7 +5,8 @@
  * dev    one device instance. Held by its registration, every ctx and buf, and
  *        by the quarantine if it went without proof.
  * owner  one per mm, the only thing that is told when a process's memory
- *        ends. Held by its contexts, through mmu_notifier_get().
+ *        ends. Held by its contexts and its farewell file, through
+ *        mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
  * user   one per uid that has contexts or buffers. Held by both.
  * buf    memory that jobs name: driver memory, a pin or an import. Held by its handle,
@@ -338,18 +339,35 @@ struct pindrop_dev {
 /**
  * struct pindrop_owner - an address space that has bound contexts
  * @mn: the notifier; its count is ours, its mm stays a valid pointer
- * @lock: guards @ctxs and @deadline
+ * @lock: guards what follows, up to @given
  * @ctxs: pindrop_ctx::owner_node
+ * @farewell: the file whose release waits for their end, or NULL if there are
+ *	none; a reference of it, which holds the owner. See farewell.c
  * @deadline: end of all waits since the first context of this owner was
- *	killed (jiffies); means something while one is dying
+ *	stopped (jiffies); means something while one is dying
+ * @over: the address space has ended: @deadline stays as it is
+ * @given: the farewell file that the hook has given away
+ * @begin: when the hook began
+ * @killable: the address space was ended by somebody who lives on
+ * @backstop: drops the handles if the farewell does not come in time
  * @dying: contexts that are
+ * @late_node: in the list of owners to put
+ * @late_puts: references to put
  */
 struct pindrop_owner {
 	struct mmu_notifier mn;
 	struct mutex lock;
 	struct list_head ctxs;
+	struct file *farewell;
 	unsigned long deadline;
+	bool over;
+	struct file *given;
+	ktime_t begin;
+	bool killable;
+	struct delayed_work backstop;
 	atomic_t dying;
+	struct list_head late_node;
+	unsigned int late_puts;
 };
 
 /**
@@ -518,7 +536,11 @@ struct pindrop_ring {
  *	takes no time: no need to have others do it, or to wake anybody before
  * @live: jobs that are not retired
  * @lost: those of them that are LOST
+ * @stopped: K0 and K1 have been done, by whoever was first to end that
+ * @parted: its owner's farewell has come to it
+ * @droppers: who are dropping the handles
  * @dropped: handles are dropped
+ * @handed_over: the reaper is to drop them
  * @queues: one a channel
  */
 struct pindrop_ctx {
@@ -559,7 +581,11 @@ struct pindrop_ctx {
 	bool quiet;
 	unsigned int live;
 	unsigned int lost;
+	bool stopped;
+	bool parted;
+	unsigned int droppers;
 	bool dropped;
+	bool handed_over;
 	struct pindrop_queue queues[];
 };
 
@@ -829,10 +855,13 @@ int pindrop_ctx_bind(struct pindrop_ctx *ctx);
 int pindrop_ctx_check_owner(struct pindrop_ctx *ctx);
 int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx);
 int pindrop_ctx_cancel_errno(struct pindrop_ctx *ctx);
-unsigned long pindrop_ctx_kill(struct pindrop_ctx *ctx, unsigned int reason);
+unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason);
+void pindrop_ctx_drop(struct pindrop_ctx *ctx);
+void pindrop_ctx_hand_over(struct pindrop_ctx *ctx);
 void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx);
 bool pindrop_ctx_settled(struct pindrop_ctx *ctx);
-void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline);
+void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline,
+		      bool killable);
 void pindrop_ctx_put(struct pindrop_ctx *ctx);
 void pindrop_ctx_set_gone(struct pindrop_ctx *ctx);
 void pindrop_status_put(struct pindrop_status *status);
@@ -840,7 +869,18 @@ void pindrop_status_put(struct pindrop_status *status);
 /* owner.c: the address space that owns contexts */
 struct pindrop_owner *pindrop_owner_get(void);
 void pindrop_owner_put(struct pindrop_owner *owner);
+void pindrop_owner_flush(void);
+int pindrop_owner_add(struct pindrop_owner *owner, struct pindrop_ctx *ctx);
+void pindrop_owner_del(struct pindrop_ctx *ctx);
+struct pindrop_ctx *pindrop_owner_find(struct pindrop_owner *owner,
+				       bool (*wanted)(struct pindrop_ctx *ctx));
 unsigned long pindrop_owner_deadline(struct pindrop_owner *owner);
+
+/* farewell.c: the wait of a death */
+struct file *pindrop_farewell_create(void);
+void pindrop_farewell_give(struct pindrop_owner *owner);
+void pindrop_farewell_put(struct file *file);
+void pindrop_farewell_backstop(struct work_struct *work);
 
 /* quarantine.c: memory that the hardware may still touch */
 extern const struct attribute_group *pindrop_quarantine_groups[];

@@ -63,12 +63,13 @@ void pindrop_reap(struct pindrop_ctx *ctx)
 		stalled = ctx->ring;
 	pindrop_ctx_settle_locked(ctx);
 	spin_unlock_irq(&ctx->lock);
+	/* First: a dying process may wait for this. */
+	wake_up_all(&ctx->wait);
 	if (stalled)
 		wake_up_all(&stalled->wait);
 	mutex_unlock(&ctx->reaping);
 	list_for_each_entry_safe(job, next, &spare, node)
 		pindrop_job_put(job);
-	wake_up_all(&ctx->wait);
 }
 
 /**
@@ -79,6 +80,9 @@ void pindrop_reap_work(struct work_struct *work)
 {
 	struct pindrop_ctx *ctx = container_of(work, struct pindrop_ctx, reap);
 
+	/* Pairs with the queueing in pindrop_ctx_hand_over(). */
+	if (READ_ONCE(ctx->handed_over))
+		pindrop_ctx_drop(ctx);
 	pindrop_reap(ctx);
 	pindrop_ctx_put(ctx); /* the work's own */
 }
