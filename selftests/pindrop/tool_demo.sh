@@ -17,7 +17,7 @@ in_order() {
 }
 
 echo "TAP version 13"
-echo 1..4
+echo 1..5
 pindrop demo > out 2> err
 status=$?
 # All of it is worth reading when a check fails.
@@ -27,6 +27,9 @@ check demo_says_quiet_before_free shows '^verdict: quiet before free: yes$'
 check demo_shows_counters_of_zero shows 'inflight 0.*pinned 0.*quarantined 0'
 check demo_tells_it_in_order in_order \
 	'SIGKILL is sent' 'signal 9 is delivered' 'do_exit' 'exit_mmap' 'release begins' 'K1: jobs cancelled' \
-	'is read idle' 'lets its memory go' 'release ends .*all settled' 'unmap_vmas' 'free_pgtables' \
-	'goes back to the allocator' 'waitpid\(\) has returned'
+	'is read idle' 'lets its memory go' 'goes back to the allocator' 'farewell ends .*all settled' \
+	'waitpid\(\) has returned'
+# The address space does not wait for the hardware.
+check demo_unmaps_meanwhile in_order \
+	'release begins' 'unmap_vmas' 'free_pgtables' 'is read idle' 'waitpid\(\) has returned'
 exit "$bad"
