@@ -275,10 +275,10 @@ void story_judge(struct verdict *verdict, const struct story *story,
 	need(verdict, story->free_pgtables, "free_pgtables");
 	need(verdict, story->process_exit, "exit of the process");
 	need(verdict, story->release_begin, "begin of pindrop's release");
-	need(verdict, story->release_end, "end of pindrop's release");
+	need(verdict, story->release_end, "end of pindrop's farewell");
 	if (story->release_end && !story->drained)
 		because(verdict,
-			"pindrop's release went on before all was settled");
+			"pindrop's farewell ended before all was settled");
 	judge_steps(verdict, story);
 	judge_memory(verdict, story, facts);
 	judge_counter(verdict, "inflight", facts->counters.inflight);

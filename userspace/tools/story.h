@@ -62,7 +62,7 @@ struct story_page {
  * @process_exit: it exited
  * @killed: its context was ended
  * @release_begin: the release hook began
- * @release_end: the release hook ended
+ * @release_end: the farewell ended
  * @drained: ... with everything settled
  * @proof: a step of the chain ended in proof, before a page went back
  * @steps: bit n: step Kn of the kill chain was there

@@ -70,9 +70,9 @@ static const struct phrase phrases[] = {
 	{ "pindrop_release_begin", NULL, NULL, "pindrop",
 	  "release begins: mm_users {mm_users}, mm_count {mm_count}, contexts {contexts}" },
 	{ "pindrop_release_end", "drained", "1", "pindrop",
-	  "release ends after {us} us, all settled: the kernel may go on" },
+	  "farewell ends after {us} us, all settled: the process may be reported dead" },
 	{ "pindrop_release_end", NULL, NULL, "pindrop",
-	  "release ends after {us} us, NOT all settled" },
+	  "farewell ends after {us} us, NOT all settled" },
 	{ "pindrop_file_release", NULL, NULL, "pindrop",
 	  "the last reference to the file goes" },
 
