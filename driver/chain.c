@@ -11,7 +11,6 @@
  *   K4 stop the channel, if the engine can
  *   K5 reset the device, if the engine can, then read idle
  *   K6 cut the device off, then read idle behind the cut
- *   K7 take what is lost from the IOMMU, if all of the device hangs
  *   K8 keep everything, refuse new jobs, say so, read idle again every minute
  *
  * Only proof retires a job: a piece reported by the engine, which has then
@@ -304,8 +303,6 @@ void pindrop_tell_work(struct work_struct *work)
 	int running = atomic_xchg(&dev->news_running, 0);
 
 	pindrop_failures_print(dev);
-	if (xchg(&dev->take_back, false))
-		pindrop_quarantine_unmap(dev, true);
 	/* What is so comes last. */
 	if (READ_ONCE(dev->told))
 		chain_uevents(dev, "PINDROP_STATE=running", running);
@@ -484,7 +481,7 @@ static bool chain_wedge(struct pindrop_chan *chan)
 	return wedged;
 }
 
-/* K7 and K8 for a device that is cut off, without proof. */
+/* K8 for a device that is cut off, without proof. */
 static void chain_wedge_all(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
@@ -493,15 +490,6 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 	for_each_chan(chan, dev) {
 		before &= chan->state == PINDROP_CHAN_WEDGED;
 		chain_wedge(chan);
-	}
-	if (!PINDROP_BROKEN(K7) && !dev->gone && pindrop_iommu_blocks(dev)) {
-		chain_trace(dev, 7, PINDROP_STEP_START);
-		/* No interrupt may hand the CPU what is unmapped. */
-		chain_set_resetting(dev, true);
-		pindrop_quarantine_unmap(dev, false);
-		WRITE_ONCE(dev->take_back, true);
-		queue_work(pindrop_forget_wq, &dev->tell);
-		chain_set_resetting(dev, dev->paused);
 	}
 	if (!dev->paused)
 		WRITE_ONCE(dev->held, false);

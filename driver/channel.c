@@ -65,12 +65,6 @@ void pindrop_chan_fini(struct pindrop_chan *chan)
 	pindrop_watchdog_fini(chan);
 }
 
-/* K7 took memory from the device that it may not have again. */
-static bool cursor_unmapped(const struct pindrop_cursor *cur)
-{
-	return cur->buf && !atomic_read(&cur->buf->mapped);
-}
-
 /* Its exporter has taken it back. */
 static bool cursor_revoked(const struct pindrop_cursor *cur)
 {
@@ -93,10 +87,6 @@ static bool piece_fill(struct pindrop_chan *chan, struct pindrop_job *job,
 	}
 	if (cursor_revoked(&job->src) || cursor_revoked(&job->dst)) {
 		job->error = -ESTALE;
-		return false;
-	}
-	if (cursor_unmapped(&job->src) || cursor_unmapped(&job->dst)) {
-		pindrop_job_give_up(job, "its memory is cut off");
 		return false;
 	}
 

@@ -156,12 +156,6 @@ static u32 iommu_kind(struct device *parent)
 	}
 }
 
-static int count_device(struct device *member, void *count)
-{
-	++*(unsigned int *)count;
-	return 0;
-}
-
 static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
 {
 	unsigned int i;
@@ -210,38 +204,6 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 	if (dev->wq)
 		destroy_workqueue(dev->wq);
 	dev->wq = NULL;
-}
-
-/* Its group's own lock is held by others who take memory. */
-static bool iommu_alone(struct device *parent)
-{
-	struct iommu_group *group = iommu_group_get(parent);
-	unsigned int count = 0;
-
-	if (!group)
-		return false;
-	iommu_group_for_each_dev(group, &count, count_device);
-	iommu_group_put(group);
-	return count == 1;
-}
-
-/**
- * pindrop_iommu_blocks() - does unmapping keep the device from memory (K7)
- * @dev: the device
- *
- * Not where it takes effect later, where others share the domain, or where
- * the device has translations of its own.
- *
- * Context: any, fences of jobs may wait for it; the parent is bound.
- * Return: true if an access to what is unmapped is a fault.
- */
-bool pindrop_iommu_blocks(struct pindrop_dev *dev)
-{
-	struct device *parent = dev->dma_dev;
-
-	/* Asked again: the administrator may have made it lazy. */
-	return dev->iommu_alone && iommu_kind(parent) == PINDROP_IOMMU_STRICT &&
-	       !(dev_is_pci(parent) && to_pci_dev(parent)->ats_enabled);
 }
 
 /* From here on nobody gets in; nothing of it is under way, or it is kept. */
@@ -333,7 +295,6 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	dev->limits.place = dev->place;
 	dev->engine = engine;
 	dev->iommu = iommu_kind(dev->dma_dev);
-	dev->iommu_alone = iommu_alone(dev->dma_dev);
 	dev->caps = PINDROP_CAP_ALLOC_CONTIG | PINDROP_CAP_ALLOC_COHERENT;
 	if (PINDROP_SYNC_FILE)
 		dev->caps |= PINDROP_CAP_SUBMIT_FENCE;

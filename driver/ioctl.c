@@ -10,8 +10,13 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+
+/* Bytes whose caches are maintained before SYNC leaves the gate. */
+#define SYNC_STEP SZ_1M
 
 /* What EXPORT is to put behind the descriptor that it tells of. */
 struct export_args {
@@ -273,12 +278,32 @@ static enum dma_data_direction sync_dir(u32 flags)
 	}
 }
 
+/*
+ * Removal waits for the gate and takes the mappings away behind it, so each
+ * step enters it anew, and is short.
+ */
+static int sync_step(struct pindrop_buf *buf, u64 offset, u64 length,
+		     bool begin)
+{
+	int idx;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (!pindrop_enter(buf->dev, &idx))
+		return -ENODEV;
+	pindrop_buf_sync(buf, offset, length, begin, DMA_BIDIRECTIONAL);
+	pindrop_exit(buf->dev, idx);
+	cond_resched();
+	return 0;
+}
+
 static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 {
 	const struct pindrop_sync *s = &args->sync;
 	bool begin = s->flags & PINDROP_SYNC_BEGIN;
 	struct pindrop_buf *buf;
-	int err, idx;
+	int err;
+	u64 at;
 
 	err = sync_check(s);
 	if (!err)
@@ -295,13 +320,9 @@ static int verb_sync(struct pindrop_ctx *ctx, union pindrop_args *args)
 		pindrop_buf_put(buf);
 		return err;
 	}
-	if (!err && !pindrop_enter(ctx->dev, &idx))
-		err = -ENODEV;
-	if (!err) {
-		pindrop_buf_sync(buf, s->offset, s->length, begin,
-				 DMA_BIDIRECTIONAL);
-		pindrop_exit(ctx->dev, idx);
-	}
+	for (at = 0; !err && at < s->length; at += SYNC_STEP)
+		err = sync_step(buf, s->offset + at,
+				min_t(u64, s->length - at, SYNC_STEP), begin);
 	pindrop_buf_put(buf);
 	return err;
 }

@@ -223,7 +223,6 @@ struct pindrop_failure {
  * @engine: the engine's own
  * @caps: what the core adds to limits.caps
  * @iommu: enum pindrop_iommu, asked once: it does not change while bound
- * @iommu_alone: no other device shared its domain when it was registered
  * @gate: read-held around register access and queueing
  * @gone: no entry any more, nothing is issued; written once, before
  *	synchronize_srcu()
@@ -248,7 +247,6 @@ struct pindrop_failure {
  * @failures: jobs that the log is to have
  * @nfailures: their number
  * @more_failures: how many there were besides
- * @take_back: K7 is to be done with imports
  * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @shares: pindrop_share::node, dma-bufs of its buffers
@@ -289,7 +287,6 @@ struct pindrop_dev {
 	void *engine;
 	u64 caps;
 	u32 iommu;
-	bool iommu_alone;
 	struct srcu_struct gate;
 	bool gone;
 	struct mutex chain;
@@ -310,7 +307,6 @@ struct pindrop_dev {
 	unsigned int nfailures;
 	unsigned int more_failures;
 	struct work_struct tell;
-	bool take_back;
 	struct mutex lock;
 	struct list_head ctxs;
 	struct list_head shares;
@@ -832,7 +828,6 @@ struct pindrop_job {
 
 /* device.c: a device's life, the gate, sysfs */
 bool pindrop_enter(struct pindrop_dev *dev, int *idx);
-bool pindrop_iommu_blocks(struct pindrop_dev *dev);
 void pindrop_exit(struct pindrop_dev *dev, int idx);
 
 /**
@@ -888,7 +883,6 @@ void pindrop_quarantine_add(struct pindrop_buf *buf,
 			    const struct pindrop_ctx *ctx);
 void pindrop_quarantine_del(struct pindrop_buf *buf);
 bool pindrop_quarantine_has(struct pindrop_buf *buf);
-void pindrop_quarantine_unmap(struct pindrop_dev *dev, bool imports);
 void pindrop_quarantine_keep(struct pindrop_dev *dev);
 void pindrop_quarantine_prove(const struct bus_type *bus, const char *place);
 

@@ -77,39 +77,6 @@ bool pindrop_quarantine_has(struct pindrop_buf *buf)
 }
 
 /**
- * pindrop_quarantine_unmap() - K7: take what is lost from the IOMMU
- * @dev: the device; all its channels are WEDGED
- * @imports: only those, else all but those: their exporters' locks may be held
- *	by who waits for a fence
- *
- * Coherent memory cannot be unmapped without freeing it, and stays.
- *
- * Context: process context, no spinlock held.
- */
-void pindrop_quarantine_unmap(struct pindrop_dev *dev, bool imports)
-{
-	struct pindrop_buf *buf, *found;
-
-	do {
-		found = NULL;
-		spin_lock_irq(&lost_lock);
-		list_for_each_entry(buf, &lost_bufs, lost_node)
-			if (buf->dev == dev && !buf->cpu &&
-			    !buf->import == !imports &&
-			    atomic_read(&buf->mapped)) {
-				kref_get(&buf->ref); /* the LOST job has one */
-				found = buf;
-				break;
-			}
-		spin_unlock_irq(&lost_lock);
-		if (found) {
-			pindrop_buf_unmap(found);
-			pindrop_buf_put(found);
-		}
-	} while (found);
-}
-
-/**
  * pindrop_quarantine_keep() - a device goes; keep what was not proved over
  * @dev: the device, unmapped, its channels GONE
  *

@@ -94,8 +94,6 @@ static const struct phrase phrases[] = {
 	  "K5: the device is reset" },
 	{ "pindrop_kill_step", "step", "K6", "pindrop",
 	  "K6: the device is cut off from memory" },
-	{ "pindrop_kill_step", "step", "K7", "pindrop",
-	  "K7: what is lost is taken from the IOMMU" },
 	{ "pindrop_kill_step", "step", "K8", "pindrop",
 	  "K8: quarantine: the memory is kept" },
 	{ "pindrop_kill_step", NULL, NULL, "pindrop", "{step}: {result}" },
