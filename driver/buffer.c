@@ -205,7 +205,7 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	 * With its mapping, where what the device may write is part of that: a
 	 * bounce buffer would be somebody else's at once.
 	 */
-	if ((buf->cpu || (READ_ONCE(dev->gone) && buf_bounces(buf))) &&
+	if ((buf->cpu || (READ_ONCE(dev->closed) && buf_bounces(buf))) &&
 	    pindrop_quarantine_has(buf))
 		buf->kept = true;
 	else if (buf->import)
@@ -347,7 +347,7 @@ int pindrop_buf_map(struct pindrop_buf *buf,
 	 */
 	atomic_inc(&dev->nmapped);
 	smp_mb__after_atomic(); /* pairs with synchronize_srcu() in removal */
-	err = READ_ONCE(dev->gone) ? -ENODEV : map(buf);
+	err = READ_ONCE(dev->closed) ? -ENODEV : map(buf);
 	if (err) {
 		if (atomic_dec_and_test(&dev->nmapped))
 			wake_up_all(&dev->quiet);
@@ -603,34 +603,55 @@ struct pindrop_buf *pindrop_buf_get_handle(struct pindrop_ctx *ctx, u32 handle)
 	return buf;
 }
 
+/* A mapped buffer that is not being unmapped, with a reference; or NULL. */
+static struct pindrop_buf *buf_find_mapped(struct pindrop_dev *dev)
+{
+	struct pindrop_buf *buf, *found = NULL;
+
+	spin_lock(&dev->bufs_lock);
+	list_for_each_entry(buf, &dev->bufs, node) {
+		if (buf->leaving || !kref_get_unless_zero(&buf->ref))
+			continue; /* the work, or its last holder, unmaps it */
+		buf->leaving = true;
+		found = buf;
+		break;
+	}
+	spin_unlock(&dev->bufs_lock);
+	return found;
+}
+
 /**
  * pindrop_buf_unmap_all() - take all buffers from a device that goes
  * @dev: the device; the gate is shut
  *
+ * An import is unmapped under its exporter's lock, for which others may make it
+ * wait without a bound: a mapping left behind would break the promise, so this
+ * waits, too, and says so each second.
+ *
  * Context: sleeps until those who are freeing a buffer, or were allocating
- * one, are done with it: that needs nobody's help and no hardware.
+ * one, are done with it.
  */
 void pindrop_buf_unmap_all(struct pindrop_dev *dev)
 {
-	struct pindrop_buf *buf, *found;
+	unsigned long told = jiffies;
+	struct pindrop_buf *buf;
 
 	do {
-		found = NULL;
-		spin_lock(&dev->bufs_lock);
-		list_for_each_entry(buf, &dev->bufs, node) {
-			if (!kref_get_unless_zero(&buf->ref))
-				continue; /* its last holder unmaps it */
-			found = buf;
-			break;
+		while ((buf = buf_find_mapped(dev))) {
+			if (buf->import)
+				pindrop_import_leave(buf);
+			else
+				pindrop_buf_unmap(buf);
+			pindrop_buf_put(buf);
 		}
-		spin_unlock(&dev->bufs_lock);
-		if (found) {
-			pindrop_buf_unmap(found);
-			pindrop_buf_put(found);
-		}
-	} while (found || !wait_event_timeout(dev->quiet,
-					      !atomic_read(&dev->nmapped),
-					      msecs_to_jiffies(10)));
+		if (time_before(jiffies, told + HZ))
+			continue;
+		told = jiffies;
+		dev_warn(dev->parent,
+			 "removal waits: %d buffers are mapped, whose exporters are busy\n",
+			 atomic_read(&dev->nmapped));
+	} while (!wait_event_timeout(dev->quiet, !atomic_read(&dev->nmapped),
+				     msecs_to_jiffies(10)));
 }
 
 /**

@@ -17,19 +17,22 @@
  * read the hardware idle. What others had on a device that was reset, stopped
  * or cut off is issued again, once.
  *
- * dev::chain is held from K2 to K8, but for K5. The hooks of dying processes do not take
- * it: they start the chain and wait, bounded, for what comes of it.
+ * K2 to K4 run per channel: dev::chain is dropped while a channel is made to
+ * stop, so that one slow stop delays no other channel's death. From K5 on the
+ * chain is the device's, and waits until no stop is under way; the lock is
+ * dropped during K5, too. The hooks of dying processes do not take it: they start
+ * the chain, and the farewell waits, bounded, for what comes of it.
  */
 #include "pindrop.h"
 
 #include <linux/delay.h>
 #include <linux/dma-fence.h>
 #include <linux/jiffies.h>
-#include <linux/kobject.h>
+#include <linux/sched/mm.h>
 
 #include "trace.h"
 
-/* For somebody else to let go of the device's lock. */
+/* Tries to get the device's lock for a reset, and the pause between them. */
 #define RESET_TRIES 20
 #define RESET_TRY_MS 5
 
@@ -37,30 +40,42 @@
 	for ((chan) = (dev)->chans; \
 	     (chan) < (dev)->chans + (dev)->limits.channels; (chan)++)
 
+static bool chain_is_busy(struct pindrop_dev *dev, bool all)
+{
+	return READ_ONCE(dev->isolating) || (all && READ_ONCE(dev->stopping));
+}
+
 /*
  * The lock is dropped while the bus resets the device: for that it takes locks
- * that it may hold when it calls us. Nobody else does anything meanwhile.
+ * that it may hold when it calls us. The device is left alone meanwhile.
  */
-static void chain_lock(struct pindrop_dev *dev)
+static void chain_lock(struct pindrop_dev *dev, bool all)
 {
 	mutex_lock(&dev->chain);
-	while (dev->isolating) {
+	while (chain_is_busy(dev, all)) {
 		mutex_unlock(&dev->chain);
-		wait_event_timeout(dev->quiet, !READ_ONCE(dev->isolating),
+		wait_event_timeout(dev->quiet, !chain_is_busy(dev, all),
 				   msecs_to_jiffies(PINDROP_DEADLINE_MS));
 		mutex_lock(&dev->chain);
 	}
 }
 
-static void chain_unlock(struct pindrop_dev *dev)
+/**
+ * pindrop_chain_lock_all() - take dev::chain with no channel in K4
+ * @dev: the device
+ *
+ * Context: sleeps, as long as a stop or a reset takes; dev::chain is held
+ * afterwards, and released by mutex_unlock().
+ */
+void pindrop_chain_lock_all(struct pindrop_dev *dev)
 {
-	mutex_unlock(&dev->chain);
+	chain_lock(dev, true);
 }
 
 static bool chain_is_mine(struct pindrop_piece *piece)
 {
 	return READ_ONCE(piece->job->ctx->state) != PINDROP_STATE_OPEN ||
-	       READ_ONCE(piece->queue->dev->gone);
+	       READ_ONCE(piece->queue->dev->closed);
 }
 
 /* K2: start nothing more for those who are dying. */
@@ -149,8 +164,14 @@ static void chain_trace(struct pindrop_dev *dev, int step, int result)
 							     result, 0);
 }
 
-/* Read from the hardware, though nothing of ours may be on it. */
-static bool chain_all_idle(struct pindrop_dev *dev)
+/**
+ * pindrop_chain_read_idle() - read all channels, whatever is issued on them
+ * @dev: the device
+ *
+ * Context: process context; dev::chain held.
+ * Return: true if the engine reads each of them idle.
+ */
+bool pindrop_chain_read_idle(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 	bool idle = true;
@@ -163,53 +184,59 @@ static bool chain_all_idle(struct pindrop_dev *dev)
 	return idle;
 }
 
-/* Whether it is worth waiting for: not what is late already. */
-static bool chain_hopeful(struct pindrop_chan *chan)
+/* Whether waiting makes sense: not if the oldest piece is late already. */
+static bool chain_within_timeout(struct pindrop_chan *chan)
 {
-	bool hopeful = false;
+	bool in_time = false;
 
 	spin_lock_irq(&chan->lock);
 	if (!list_empty(&chan->issued)) {
-		hopeful = chain_left_locked(chan);
+		in_time = chain_left_locked(chan);
 		pindrop_chan_service_locked(chan);
 	}
 	if (list_empty(&chan->issued))
-		hopeful = false;
+		in_time = false;
 	else
-		hopeful |= !!chain_left_locked(chan);
+		in_time |= !!chain_left_locked(chan);
 	spin_unlock_irq(&chan->lock);
-	return hopeful;
+	return in_time;
 }
 
-/*
- * Reads idle until all channels are so, or the engine's bound has passed so
- * many times since now. They run side by side, so it is the same for all.
+/**
+ * pindrop_chain_poll() - read idle until all channels are
+ * @dev: the device
+ * @bounds: times that the engine's bound may pass. The channels work side by
+ *	side, so it is the same for all
+ * @only_in_time: give up as soon as no channel is within its time
+ *
+ * Context: sleeps, bounded; dev::chain held.
+ * Return: true if no piece is issued on any channel.
  */
-static bool chain_poll(struct pindrop_dev *dev, unsigned int bounds,
-		       bool only_hopeful)
+bool pindrop_chain_poll(struct pindrop_dev *dev, unsigned int bounds,
+			bool only_in_time)
 {
 	unsigned long end = jiffies +
 			    bounds * msecs_to_jiffies(dev->limits.piece_ms);
 	struct pindrop_stall stall;
 	struct pindrop_chan *chan;
-	bool hopeful;
+	bool in_time;
 
 	pindrop_stall_begin(&stall, dev);
 	for (;;) {
 		end += pindrop_stall_seen(&stall, dev);
-		hopeful = false;
+		in_time = false;
 		for_each_chan(chan, dev)
-			hopeful |= chain_hopeful(chan);
+			in_time |= chain_within_timeout(chan);
 		if (chain_all_quiet(dev))
 			return true;
-		if (time_after(jiffies, end) || (only_hopeful && !hopeful))
+		if (time_after(jiffies, end) || (only_in_time && !in_time))
 			return false;
 		usleep_range(1000, 2000);
 	}
 }
 
-/* The oldest is to blame, if it is late: the others come after it. */
-static void chain_blame(struct pindrop_chan *chan)
+/* The oldest piece is guilty if it is late: the others come after it. */
+static void chain_mark_guilty(struct pindrop_chan *chan)
 {
 	struct pindrop_piece *piece;
 
@@ -221,165 +248,133 @@ static void chain_blame(struct pindrop_chan *chan)
 	spin_unlock_irq(&chan->lock);
 }
 
-static void chain_set(struct pindrop_chan *chan, enum pindrop_chan_state state)
-{
-	spin_lock_irq(&chan->lock);
-	chan->state = state;
-	spin_unlock_irq(&chan->lock);
-}
-
-/* K4 */
+/* K4. The engine may be asked for several channels at a time. */
 static void chain_terminate(struct pindrop_chan *chan)
 {
 	struct pindrop_dev *dev = chan->dev;
+	unsigned int reclaim;
 
-	chain_blame(chan);
+	chain_mark_guilty(chan);
 	if (!dev->ops->terminate || PINDROP_BROKEN(K4))
 		return;
 	trace_pindrop_kill_step(chan, 0, 4, PINDROP_STEP_START, 0);
+	reclaim = memalloc_noreclaim_save();
 	dev->ops->terminate(dev->engine, chan->id);
-	chain_hopeful(chan);
+	memalloc_noreclaim_restore(reclaim);
+	chain_within_timeout(chan);
 	trace_pindrop_kill_step(chan, 0, 4,
 				chain_quiet(chan) ? PINDROP_STEP_PROOF :
 						    PINDROP_STEP_NONE, 0);
 }
 
-/* Nothing is issued on any channel; or it is again. */
-static void chain_hold(struct pindrop_dev *dev, bool held)
+/* A channel takes pieces again, unless it hangs or is made to stop. */
+static void chain_kick_locked(struct pindrop_chan *chan)
+{
+	if (chan->state != PINDROP_CHAN_RUNNING)
+		return;
+	pindrop_chan_pump_locked(chan);
+	pindrop_watchdog_arm_locked(chan, pindrop_watchdog_interval(chan->dev));
+}
+
+/* The device is as it was. Interrupts and proof may have come meanwhile, unseen. */
+static void chain_resume(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 
-	WRITE_ONCE(dev->held, held);
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
-		/* Proof may have come while it could not be acted upon. */
-		if (!held && chan->state == PINDROP_CHAN_WEDGED && !dev->cut &&
+		pindrop_chan_service_locked(chan);
+		if (chan->state == PINDROP_CHAN_WEDGED &&
 		    list_empty(&chan->issued))
-			chan->state = PINDROP_CHAN_RUN;
-		if (!held && chan->state != PINDROP_CHAN_GONE) {
-			pindrop_chan_pump_locked(chan);
-			/* Unless it is to run sooner. */
-			pindrop_watchdog_arm_locked(chan,
-						    pindrop_watchdog_interval(dev));
-		}
+			pindrop_chan_set_state_locked(chan,
+						      PINDROP_CHAN_RUNNING);
+		chain_kick_locked(chan);
 		spin_unlock_irq(&chan->lock);
 	}
 }
 
-/* While it is reset, nobody believes what the device says. */
-static void chain_set_resetting(struct pindrop_dev *dev, bool resetting)
+/* Before the first request is issued: a reset took what the device had stored. */
+static void chain_lose_devmem(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 
-	WRITE_ONCE(dev->resetting, resetting);
-	/* Who read it before is through. */
-	for_each_chan(chan, dev) {
-		spin_lock_irq(&chan->lock);
-		spin_unlock_irq(&chan->lock);
-	}
-}
-
-static void chain_uevents(struct pindrop_dev *dev, char *state, int count)
-{
-	char *envp[] = { state, NULL };
-
-	for (; count; count--)
-		kobject_uevent_env(&dev->dev.kobj, KOBJ_CHANGE, envp);
-}
-
-/**
- * pindrop_tell_work() - let others know that a device hangs, or works again
- * @work: pindrop_dev::tell
- *
- * Not where it is found out: an event takes memory, and memory may have to wait
- * for fences that the chain is about to signal.
- *
- * Context: pindrop_forget_wq.
- */
-void pindrop_tell_work(struct work_struct *work)
-{
-	struct pindrop_dev *dev = container_of(work, struct pindrop_dev, tell);
-	int wedged = atomic_xchg(&dev->news_wedged, 0);
-	int running = atomic_xchg(&dev->news_running, 0);
-
-	pindrop_failures_print(dev);
-	/* What is so comes last. */
-	if (READ_ONCE(dev->told))
-		chain_uevents(dev, "PINDROP_STATE=running", running);
-	chain_uevents(dev, "PINDROP_STATE=wedged", wedged);
-	if (!READ_ONCE(dev->told))
-		chain_uevents(dev, "PINDROP_STATE=running", running);
-}
-
-static void chain_tell_wedged(struct pindrop_dev *dev)
-{
-	WRITE_ONCE(dev->told, true);
-	atomic_inc(&dev->news_wedged);
-	queue_work(pindrop_forget_wq, &dev->tell);
-}
-
-static void chain_tell_running(struct pindrop_dev *dev)
-{
-	struct pindrop_chan *chan;
-
-	if (!dev->told || dev->gone)
-		return;
-	for_each_chan(chan, dev)
-		if (chan->state == PINDROP_CHAN_WEDGED)
-			return;
-	WRITE_ONCE(dev->told, false);
-	dev_notice(&dev->dev, "was read idle, works again\n");
-	atomic_inc(&dev->news_running);
-	queue_work(pindrop_forget_wq, &dev->tell);
-}
-
-/* Nothing of the device is under way: as good as new. */
-static void chain_revive(struct pindrop_dev *dev)
-{
-	struct pindrop_chan *chan;
-
-	if (dev->gone)
-		return;
-	/* What comes to its end from here on has to find all of it undone. */
-	chain_hold(dev, true);
-	if (dev->cut && dev->ops->uncut)
-		dev->ops->uncut(dev->engine);
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
 		if (dev->devmem_lost)
 			pindrop_chan_lose_devmem_locked(chan);
-		chan->state = PINDROP_CHAN_RUN;
 		spin_unlock_irq(&chan->lock);
 	}
-	dev->cut = false;
 	dev->devmem_lost = false;
-	chain_hold(dev, false);
 }
 
-/* Nobody else has anything of it: then a cut costs nobody anything. */
-static bool chain_alone(struct pindrop_dev *dev, struct pindrop_chan *hung)
+/**
+ * pindrop_chain_restart() - a device that is CUT was read idle: it is as new
+ * @dev: the device; nothing is issued on any channel
+ *
+ * Context: may sleep; dev::chain held, no channel in K4.
+ */
+void pindrop_chain_restart(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 
-	if (dev->gone)
+	if (READ_ONCE(dev->closed))
+		return;
+	if (dev->ops->uncut)
+		dev->ops->uncut(dev->engine);
+	chain_lose_devmem(dev);
+	WRITE_ONCE(dev->reset_pending_ms, 0);
+	pindrop_dev_set_state(dev, PINDROP_DEV_RUNNING);
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		if (chan->state != PINDROP_CHAN_RUNNING)
+			pindrop_chan_set_state_locked(chan,
+						      PINDROP_CHAN_RUNNING);
+		chain_kick_locked(chan);
+		spin_unlock_irq(&chan->lock);
+	}
+}
+
+/*
+ * Whether the device may be cut off without a reset: no other channel is usable,
+ * so that a cut harms no other owner; or a job that hangs uses memory that others
+ * share, whose fence must be signalled, and behind the cut only.
+ */
+static bool chain_may_cut(struct pindrop_dev *dev, struct pindrop_chan *hung)
+{
+	struct pindrop_chan *chan;
+	bool shares = false, usable = false;
+
+	if (READ_ONCE(dev->closed))
 		return true;
-	for_each_chan(chan, dev)
-		if (chan != hung && chan->state != PINDROP_CHAN_WEDGED)
-			return false;
-	return true;
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		if (chan == hung)
+			shares = pindrop_chan_shares_locked(chan);
+		else
+			usable |= chan->state == PINDROP_CHAN_RUNNING ||
+				  (chan->state == PINDROP_CHAN_STOPPING &&
+				   list_empty(&chan->issued));
+		spin_unlock_irq(&chan->lock);
+	}
+	return shares || !usable;
 }
 
 /*
  * K5: 0 or an error if the device is cut off now, else what reset said. A bus
- * has locks under which others take memory, so what is @signalling fences
- * does not promise as much here as elsewhere: those that wait for a reset wait
- * for these, too.
+ * has locks under which others take memory, so what signals fences does not
+ * promise as much here as elsewhere: those that wait for a reset wait for these,
+ * too. Its own allocations do not reclaim.
  */
-static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered,
-			   bool signalling)
+static int chain_try_reset(struct pindrop_dev *dev, struct pindrop_chan *hung,
+			   bool locked, bool ordered)
 {
-	unsigned int tries = RESET_TRIES;
+	/* The device is stopped meanwhile: a repeated attempt is to be short. */
+	bool repeated = hung && hung->state == PINDROP_CHAN_WEDGED;
+	unsigned int tries = repeated ? 1 : RESET_TRIES;
+	/* The chain's own work is who has a channel that hangs. */
+	bool signalling = hung;
 	int err = -EOPNOTSUPP;
+	unsigned int reclaim;
 
 	if (!dev->ops->reset || PINDROP_BROKEN(K5) ||
 	    (dev->limits.reset_by_order && !ordered))
@@ -389,11 +384,13 @@ static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered,
 	mutex_unlock(&dev->chain);
 	if (signalling)
 		dma_fence_end_signalling(false);
+	reclaim = memalloc_noreclaim_save();
 	while ((err = dev->ops->reset(dev->engine, locked)) == -EAGAIN) {
-		if (!--tries || READ_ONCE(dev->gone))
+		if (!--tries || READ_ONCE(dev->closed))
 			break;
 		msleep(RESET_TRY_MS);
 	}
+	memalloc_noreclaim_restore(reclaim);
 	if (signalling)
 		dma_fence_begin_signalling();
 	mutex_lock(&dev->chain);
@@ -402,52 +399,134 @@ static int chain_try_reset(struct pindrop_dev *dev, bool locked, bool ordered,
 	return err;
 }
 
+/* Not sooner, however often the chain is kicked: a try stops the whole device. */
+static void chain_set_pending(struct pindrop_dev *dev, unsigned int ms)
+{
+	WRITE_ONCE(dev->reset_due, jiffies + msecs_to_jiffies(ms));
+	WRITE_ONCE(dev->reset_pending_ms, ms);
+}
+
+/**
+ * pindrop_chain_want_reset() - have the chain reset a device that it did not find
+ * hanging itself
+ * @dev: the device, wedged
+ *
+ * Context: dev::chain held.
+ */
+void pindrop_chain_want_reset(struct pindrop_dev *dev)
+{
+	if (dev->ops->reset && !dev->limits.reset_by_order)
+		chain_set_pending(dev, PINDROP_RESET_RETRY_MS);
+}
+
+/* A reset that was busy is tried again, after longer and longer pauses. */
+static void chain_retry_reset(struct pindrop_dev *dev,
+			      struct pindrop_chan *hung, int err)
+{
+	if (err != -EAGAIN)
+		chain_set_pending(dev, 0);
+	else if (hung && hung->state == PINDROP_CHAN_WEDGED)
+		chain_set_pending(dev, min(2 * dev->reset_pending_ms,
+					   PINDROP_RETRY_MS));
+	else if (hung && !dev->reset_pending_ms)
+		chain_set_pending(dev, PINDROP_RESET_RETRY_MS);
+}
+
+static bool chain_reset_is_due(struct pindrop_dev *dev)
+{
+	return dev->reset_pending_ms &&
+	       time_after_eq(jiffies, dev->reset_due);
+}
+
+/* Nothing was done to the device, or nothing that keeps it from memory. */
+static int chain_isolate_undo(struct pindrop_dev *dev,
+			      enum pindrop_dev_state before, int err)
+{
+	/* Without a cut some channels may be proved idle all the same. */
+	if (!dev->ops->cut)
+		pindrop_chain_poll(dev, 1, true);
+	pindrop_dev_set_state(dev, before);
+	if (before == PINDROP_DEV_RUNNING) {
+		chain_resume(dev);
+	} else if (pindrop_chain_read_idle(dev) && chain_all_quiet(dev)) {
+		pindrop_chain_restart(dev); /* unseen meanwhile */
+		return 0;
+	}
+	return err;
+}
+
+/* Whether what hung has come to its end while the chain waited for others. */
+static bool chain_hung_is_over(struct pindrop_chan *hung)
+{
+	if (!hung)
+		return false;
+	chain_within_timeout(hung);
+	return chain_quiet(hung);
+}
+
 /*
  * K5 and K6. @hung is the channel that made it necessary, or NULL; @ordered, if
- * that was an administrator. Returns 0 for proof, and the device works again
- * unless it is gone; -EIO if it is not known to be idle, and cut off if there
- * is a way; other errors if nothing was done.
+ * that was an administrator. Returns 0 for proof, and the device is RUNNING unless
+ * it is closed; otherwise an error, and the device is CUT, or as it was before.
  */
 static int chain_isolate(struct pindrop_dev *dev, struct pindrop_chan *hung,
 			 bool locked, bool ordered)
 {
+	enum pindrop_dev_state before = dev->state;
 	int step = 5, err;
-	bool quiet, undone;
+	bool nothing;
 
-	chain_hold(dev, true);
-	/* What comes to its end now need not be done again. */
-	chain_poll(dev, 1, true);
-	chain_set_resetting(dev, true);
-	/* The chain's own work is who has a channel that hangs. */
-	err = chain_try_reset(dev, locked, ordered, hung);
-	undone = err &&
-		 (err == -EAGAIN || err == -EOPNOTSUPP || !dev->ops->cut);
-	if (undone && dev->ops->cut && !PINDROP_BROKEN(K6) &&
-	    chain_alone(dev, hung)) {
+	if (before == PINDROP_DEV_RESETTING)
+		before = PINDROP_DEV_RUNNING; /* pindrop_chain_stop() began it */
+	else
+		pindrop_dev_set_state(dev, PINDROP_DEV_RESETTING);
+	/* A piece that ends now need not be done again. Behind a cut it must. */
+	if (before == PINDROP_DEV_RUNNING) {
+		pindrop_chain_poll(dev, 1, true);
+		if (chain_hung_is_over(hung))
+			return chain_isolate_undo(dev, before, -EALREADY);
+	}
+	err = chain_try_reset(dev, hung, locked, ordered);
+	chain_retry_reset(dev, hung, err);
+	nothing = err == -EAGAIN || err == -EOPNOTSUPP;
+	if (nothing && before == PINDROP_DEV_RUNNING &&
+	    chain_hung_is_over(hung))
+		return chain_isolate_undo(dev, before, err);
+	if (!nothing && (!err || dev->ops->cut))
+		dev->devmem_lost = true;
+	if (nothing && before == PINDROP_DEV_RUNNING && dev->ops->cut &&
+	    !PINDROP_BROKEN(K6) && chain_may_cut(dev, hung)) {
 		step = 6;
 		dev->ops->cut(dev->engine);
 		err = -EIO;
-		undone = false;
+		nothing = false;
 	}
-	if (!undone) {
-		dev->cut = true;
-		dev->devmem_lost |= step == 5;
+	if (nothing || (err && !dev->ops->cut))
+		return chain_isolate_undo(dev, before, err);
+	pindrop_dev_set_state(dev, PINDROP_DEV_CUT);
+	if (pindrop_chain_poll(dev, 1, false) && pindrop_chain_read_idle(dev)) {
+		chain_trace(dev, step, PINDROP_STEP_PROOF);
+		pindrop_chain_restart(dev);
+		return 0;
 	}
-	dev->try_again = err == -EAGAIN;
-	chain_set_resetting(dev, false);
-	if (undone) {
-		/* Where nothing is cut off some channels may be proved idle. */
-		if (!dev->ops->cut)
-			chain_poll(dev, 1, true);
-		chain_hold(dev, false);
-		return err;
-	}
-	quiet = chain_poll(dev, 1, false) && chain_all_idle(dev);
 	chain_trace(dev, step, PINDROP_STEP_PROOF);
-	if (!quiet)
-		return -EIO;
-	chain_revive(dev);
-	return 0;
+	return -EIO;
+}
+
+/**
+ * pindrop_chain_cut() - cut a device off, and read what is over behind the cut
+ * @dev: the device, RESETTING
+ *
+ * Context: sleeps, bounded; dev::chain held, no channel in K4.
+ */
+void pindrop_chain_cut(struct pindrop_dev *dev)
+{
+	if (dev->ops->cut)
+		dev->ops->cut(dev->engine);
+	pindrop_dev_set_state(dev, PINDROP_DEV_CUT);
+	if (!chain_all_quiet(dev))
+		pindrop_chain_poll(dev, 1, false);
+	chain_trace(dev, 6, PINDROP_STEP_PROOF);
 }
 
 /*
@@ -460,29 +539,42 @@ static bool chain_wedge(struct pindrop_chan *chan)
 	bool wedged;
 
 	spin_lock_irq(&chan->lock);
-	wedged = dev->cut || !list_empty(&chan->issued);
+	wedged = dev->state != PINDROP_DEV_RUNNING ||
+		 !list_empty(&chan->issued);
 	if (!wedged) {
-		chan->state = PINDROP_CHAN_RUN;
-		pindrop_chan_pump_locked(chan);
+		if (chan->state != PINDROP_CHAN_RUNNING)
+			pindrop_chan_set_state_locked(chan,
+						      PINDROP_CHAN_RUNNING);
+		chain_kick_locked(chan);
 	} else {
-		if (chan->state != PINDROP_CHAN_WEDGED)
+		if (chan->state != PINDROP_CHAN_WEDGED) {
 			trace_pindrop_kill_step(chan, 0, 8, PINDROP_STEP_START,
 						chain_count_locked(chan));
-		chan->state = PINDROP_CHAN_WEDGED;
-		pindrop_chan_fail_locked(chan);
-		if (dev->cut && dev->ops->cut)
-			pindrop_chan_cut_locked(chan);
-		/* Soon: proof may be on its way. Then every minute. */
-		if (!READ_ONCE(dev->gone))
+			pindrop_chan_set_state_locked(chan,
+						      PINDROP_CHAN_WEDGED);
+		} else if (!READ_ONCE(dev->closed)) {
+			/* Proof may be on its way. */
 			pindrop_watchdog_arm_locked(chan,
 						    pindrop_watchdog_interval(dev));
+		}
+		pindrop_chan_fail_locked(chan);
+		if (!dev->ops->cut || dev->state != PINDROP_DEV_RUNNING ||
+		    PINDROP_BROKEN(K6))
+			pindrop_chan_signal_lost_locked(chan);
 	}
 	spin_unlock_irq(&chan->lock);
 	return wedged;
 }
 
-/* K8 for a device that is cut off, without proof. */
-static void chain_wedge_all(struct pindrop_dev *dev)
+/**
+ * pindrop_chain_wedge_all() - K8 for a device that is CUT or FROZEN
+ * @dev: the device; nothing has proved it idle
+ *
+ * All its channels are out of order until it is read idle.
+ *
+ * Context: process context; dev::chain held, no channel in K4.
+ */
+void pindrop_chain_wedge_all(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 	bool before = true;
@@ -491,14 +583,12 @@ static void chain_wedge_all(struct pindrop_dev *dev)
 		before &= chan->state == PINDROP_CHAN_WEDGED;
 		chain_wedge(chan);
 	}
-	if (!dev->paused)
-		WRITE_ONCE(dev->held, false);
-	if (before && !dev->gone)
+	if (before && !READ_ONCE(dev->closed))
 		return;
 	dev_crit(&dev->dev,
 		 "hangs%s: memory in use is kept until it is read idle\n",
 		 dev->ops->cut ? ", cut off" : "");
-	chain_tell_wedged(dev);
+	pindrop_tell_wedged(dev);
 }
 
 /* K8 for a channel, told unless it is known already. */
@@ -511,54 +601,151 @@ static void chain_give_up(struct pindrop_chan *chan, bool known)
 	dev_crit(&dev->dev,
 		 "channel %u hangs: its memory is kept until it is read idle\n",
 		 chan->id);
-	chain_tell_wedged(dev);
+	pindrop_tell_wedged(dev);
+}
+
+/**
+ * pindrop_chain_unproved() - K8 for a device that answers, but is not proved idle
+ * @dev: the device, CUT or RUNNING
+ *
+ * A device that cannot be cut off has no more than the channels out of order on
+ * which something is issued.
+ *
+ * Context: process context; dev::chain held, no channel in K4.
+ */
+void pindrop_chain_unproved(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	if (dev->state == PINDROP_DEV_CUT && dev->ops->cut) {
+		pindrop_chain_wedge_all(dev);
+		return;
+	}
+	chain_lose_devmem(dev);
+	if (dev->state != PINDROP_DEV_RUNNING)
+		pindrop_dev_set_state(dev, PINDROP_DEV_RUNNING);
+	for_each_chan(chan, dev)
+		chain_give_up(chan, chan->state == PINDROP_CHAN_WEDGED);
+}
+
+/*
+ * K4 with dev::chain dropped. Returns true if the channel hangs all the same, and
+ * is still this chain's: then no other channel is in K4.
+ */
+static bool chain_stop_chan(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	bool quiet;
+
+	spin_lock_irq(&chan->lock);
+	/* An interrupt may have proved it over by now. */
+	quiet = list_empty(&chan->issued) ||
+		chan->state != PINDROP_CHAN_RUNNING;
+	if (!quiet)
+		pindrop_chan_set_state_locked(chan, PINDROP_CHAN_STOPPING);
+	spin_unlock_irq(&chan->lock);
+	if (quiet)
+		return false;
+	WRITE_ONCE(dev->stopping, dev->stopping + 1);
+	mutex_unlock(&dev->chain);
+	chain_terminate(chan);
+	chain_lock(dev, false);
+	WRITE_ONCE(dev->stopping, dev->stopping - 1);
+	wake_up_all(&dev->quiet);
+	quiet = chain_quiet(chan);
+	if (!quiet) {
+		mutex_unlock(&dev->chain);
+		chain_lock(dev, true);
+		quiet = chain_quiet(chan);
+	}
+	/* Another channel's reset, a pause or removal may have been faster. */
+	if (chan->state != PINDROP_CHAN_STOPPING ||
+	    dev->state != PINDROP_DEV_RUNNING || READ_ONCE(dev->closed))
+		return false;
+	if (quiet) {
+		chain_wedge(chan);
+		return false;
+	}
+	return true;
+}
+
+/* A reset is due that was busy before; it waits until no channel is in K4. */
+static bool chain_still_wedged(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	bool wedged;
+
+	mutex_unlock(&dev->chain);
+	chain_lock(dev, true);
+	spin_lock_irq(&chan->lock);
+	wedged = chan->state == PINDROP_CHAN_WEDGED &&
+		 (!list_empty(&chan->issued) ||
+		  dev->state == PINDROP_DEV_CUT) &&
+		 chain_reset_is_due(dev) &&
+		 (dev->state == PINDROP_DEV_RUNNING ||
+		  dev->state == PINDROP_DEV_CUT) &&
+		 !READ_ONCE(dev->closed);
+	spin_unlock_irq(&chan->lock);
+	return wedged;
 }
 
 /* K4 to K8 for a channel that hangs with the device there. */
-static void chain_escalate(struct pindrop_chan *chan)
+static void chain_escalate(struct pindrop_chan *chan, bool known)
 {
 	struct pindrop_dev *dev = chan->dev;
-	bool known = chan->state == PINDROP_CHAN_WEDGED;
-	int err;
+	enum pindrop_dev_state before;
 
 	if (PINDROP_BROKEN(I2))
-		pindrop_chan_prove(chan);
-	chain_set(chan, PINDROP_CHAN_STOPPING);
-	chain_terminate(chan);
-	if (chain_quiet(chan)) {
-		chain_set(chan, PINDROP_CHAN_RUN);
-		pindrop_chain_kick(chan);
+		pindrop_chan_prove(chan, -EIO);
+	if (!(known ? chain_still_wedged(chan) : chain_stop_chan(chan)))
 		return;
-	}
-	err = chain_isolate(dev, chan, false, false);
-	if (!err)
+	before = dev->state;
+	if (!chain_isolate(dev, chan, false, false))
 		return;
-	if (err == -EIO || dev->cut) {
-		chain_wedge_all(dev);
+	/* Nothing new: the watchdog tries again. */
+	if (known && dev->state == before)
 		return;
-	}
-	chain_give_up(chan, known);
+	if (dev->state == PINDROP_DEV_CUT)
+		pindrop_chain_unproved(dev);
+	else
+		chain_give_up(chan, known);
+}
+
+static bool chain_is_wedged(struct pindrop_dev *dev)
+{
+	struct pindrop_chan *chan;
+
+	for_each_chan(chan, dev)
+		if (READ_ONCE(chan->state) == PINDROP_CHAN_WEDGED)
+			return true;
+	return false;
 }
 
 static void chain_run(struct pindrop_chan *chan)
 {
 	struct pindrop_dev *dev = chan->dev;
-	bool hangs;
+	bool hangs, known;
 
 	spin_lock_irq(&chan->lock);
 	pindrop_watchdog_look_locked(chan);
 	chain_abort_locked(chan);
 	pindrop_chan_pump_locked(chan);
-	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan) &&
-		(chan->state != PINDROP_CHAN_WEDGED || dev->try_again);
+	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan);
+	known = chan->state == PINDROP_CHAN_WEDGED;
 	pindrop_watchdog_rearm_locked(chan);
 	spin_unlock_irq(&chan->lock);
 
-	if (hangs)
-		chain_escalate(chan);
-	else if (dev->cut && chain_all_quiet(dev) && chain_all_idle(dev))
-		chain_revive(dev); /* late, but proof */
-	chain_tell_running(dev);
+	if (known && chain_reset_is_due(dev) &&
+	    (hangs || dev->state == PINDROP_DEV_CUT))
+		chain_escalate(chan, true);
+	else if (hangs && !known)
+		chain_escalate(chan, false);
+	else if (dev->state == PINDROP_DEV_CUT && chain_all_quiet(dev) &&
+		 pindrop_chain_read_idle(dev))
+		pindrop_chain_restart(dev); /* late, but proof */
+	if (dev->state == PINDROP_DEV_RUNNING && !chain_is_wedged(dev))
+		chain_set_pending(dev, 0);
+	pindrop_tell_running(dev);
 }
 
 /**
@@ -568,8 +755,8 @@ static void chain_run(struct pindrop_chan *chan)
  * Runs twice in a piece's time while there is one, and at once when a context
  * was killed.
  *
- * Context: dev::wq, which is ordered; allocates nothing: fences of jobs that
- * hang wait for this. Takes dev::chain; whoever takes the device away waits for that, so that the
+ * Context: dev::wq; allocates nothing: fences of jobs that hang wait for this.
+ * Takes dev::chain; whoever takes the device away waits for that, so that the
  * engine is there although the gate is not held.
  */
 void pindrop_chain_work(struct work_struct *work)
@@ -579,10 +766,10 @@ void pindrop_chain_work(struct work_struct *work)
 	struct pindrop_dev *dev = chan->dev;
 	bool signalling = dma_fence_begin_signalling();
 
-	chain_lock(dev);
-	if (!READ_ONCE(dev->gone) && !dev->paused)
+	chain_lock(dev, false);
+	if (!READ_ONCE(dev->closed) && dev->state != PINDROP_DEV_FROZEN)
 		chain_run(chan);
-	chain_unlock(dev);
+	mutex_unlock(&dev->chain);
 	dma_fence_end_signalling(signalling);
 }
 
@@ -602,21 +789,28 @@ void pindrop_chain_kick(struct pindrop_chan *chan)
 	pindrop_exit(chan->dev, idx);
 }
 
-/*
- * K2 to K4 for all: nothing new begins, what is there may end; one after the
- * other, if there is patience for that.
+/**
+ * pindrop_chain_stop() - K2 to K4 for all channels
+ * @dev: the device
+ * @patient: pieces may end one after the other; otherwise within one bound
+ *
+ * Nothing new begins: a device that was RUNNING is RESETTING afterwards.
+ *
+ * Context: sleeps, bounded; dev::chain held, no channel in K4.
+ * Return: true if nothing is issued on any channel.
  */
-static bool chain_stop(struct pindrop_dev *dev, bool patient)
+bool pindrop_chain_stop(struct pindrop_dev *dev, bool patient)
 {
 	struct pindrop_chan *chan;
 
-	chain_hold(dev, true);
+	if (dev->state == PINDROP_DEV_RUNNING)
+		pindrop_dev_set_state(dev, PINDROP_DEV_RESETTING);
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
 		chain_abort_locked(chan);
 		spin_unlock_irq(&chan->lock);
 	}
-	if (chain_poll(dev, patient ? dev->limits.depth : 1, patient))
+	if (pindrop_chain_poll(dev, patient ? dev->limits.depth : 1, patient))
 		return true;
 	for_each_chan(chan, dev)
 		if (!chain_quiet(chan))
@@ -626,9 +820,10 @@ static bool chain_stop(struct pindrop_dev *dev, bool patient)
 
 /**
  * pindrop_chain_remove() - the chain, inline, for a device that goes
- * @dev: the device; the gate is shut, all contexts are killed
+ * @dev: the device; closed, all contexts are stopped
  *
- * When it returns, no channel is looked at any more.
+ * When it returns, no channel is looked at any more, and every fence of its jobs
+ * is signalled.
  *
  * Context: sleeps, for twice the engine's bound, a reset and the time in which
  * the machine stood still at most; the parent's device lock is held.
@@ -637,17 +832,31 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 {
 	struct pindrop_chan *chan;
 
-	chain_lock(dev);
-	if (!chain_stop(dev, false) && chain_isolate(dev, NULL, true, false))
-		chain_wedge_all(dev);
+	chain_lock(dev, true);
+	if (dev->state == PINDROP_DEV_FROZEN) {
+		dev->frozen = 1; /* the bus does not give it back any more */
+		pindrop_dev_thaw(dev);
+	}
+	/* Waiting for hardware that is not there would be in vain. */
+	if (!READ_ONCE(dev->unplugged) && !pindrop_chain_stop(dev, false) &&
+	    chain_isolate(dev, NULL, true, false))
+		pindrop_chain_unproved(dev);
 	/* Before a mapping goes: what is not proved over by now never will be. */
+	for_each_chan(chan, dev) {
+		spin_lock_irq(&chan->lock);
+		pindrop_chan_set_state_locked(chan, PINDROP_CHAN_GONE);
+		spin_unlock_irq(&chan->lock);
+	}
+	pindrop_dev_set_state(dev, PINDROP_DEV_GONE);
+	/* Not before that: an interrupt could report what is over by then. */
 	for_each_chan(chan, dev)
-		chain_set(chan, PINDROP_CHAN_GONE);
-	chain_unlock(dev);
+		if (READ_ONCE(dev->unplugged))
+			pindrop_chan_prove(chan, -ENODEV);
+	mutex_unlock(&dev->chain);
 }
 
 /**
- * pindrop_chain_reset() - reset a device because somebody wants it
+ * pindrop_chain_reset() - reset a device because an administrator wants it
  * @dev: the device
  *
  * Context: sleeps, bounded; the caller keeps @dev, and may hold no lock.
@@ -657,16 +866,19 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
  */
 int pindrop_chain_reset(struct pindrop_dev *dev)
 {
-	int err = -ENODEV;
+	int err;
 
-	chain_lock(dev);
-	if (!READ_ONCE(dev->gone))
-		err = dev->paused ? -EBUSY :
-				    chain_isolate(dev, NULL, false, true);
-	if (err == -EIO && dev->cut)
-		chain_wedge_all(dev);
-	chain_tell_running(dev);
-	chain_unlock(dev);
+	chain_lock(dev, true);
+	if (READ_ONCE(dev->closed))
+		err = -ENODEV;
+	else if (dev->state == PINDROP_DEV_FROZEN)
+		err = -EBUSY;
+	else
+		err = chain_isolate(dev, NULL, false, true);
+	if (err && dev->state == PINDROP_DEV_CUT)
+		pindrop_chain_unproved(dev);
+	pindrop_tell_running(dev);
+	mutex_unlock(&dev->chain);
 	return err == -EAGAIN ? -EBUSY : err;
 }
 
@@ -674,19 +886,19 @@ int pindrop_chain_reset(struct pindrop_dev *dev)
  * pindrop_chain_is_cut() - can the device reach no memory at all
  * @dev: the device
  *
- * A cut that is asked for is not one yet: the chain is waited for.
+ * It is CUT only when the cut is done, and taken out of it only when all that was
+ * on the hardware is proved over.
  *
- * Context: may sleep, as long as the chain takes; the caller holds no lock.
- * Return: true if it is cut off, and stays so until it was read idle.
+ * Context: any.
+ * Return: true if what is on the hardware now never reaches memory.
  */
 bool pindrop_chain_is_cut(struct pindrop_dev *dev)
 {
-	bool cut;
+	/* Pairs with the queues' locks in pindrop_dev_try_state(). */
+	enum pindrop_dev_state state = smp_load_acquire(&dev->state);
 
-	chain_lock(dev);
-	cut = dev->cut && dev->ops->cut;
-	chain_unlock(dev);
-	return cut;
+	return dev->has_cut && (state == PINDROP_DEV_CUT ||
+				state == PINDROP_DEV_FROZEN);
 }
 
 /**
@@ -705,131 +917,3 @@ bool pindrop_chain_wedged(struct pindrop_dev *dev)
 			return false;
 	return true;
 }
-
-/* The bus does not give it back: nobody has to wait for it any longer. */
-static void chain_pause_is_late(struct pindrop_dev *dev)
-{
-	if (!dev->paused || time_before(jiffies, dev->pause_end) || dev->gone)
-		return;
-	chain_wedge_all(dev);
-}
-
-/**
- * pindrop_pause_work() - see that a pause has an end
- * @work: pindrop_dev::pause_work
- *
- * Context: dev::wq; takes dev::chain.
- */
-void pindrop_pause_work(struct work_struct *work)
-{
-	struct pindrop_dev *dev = container_of(to_delayed_work(work),
-					       struct pindrop_dev, pause_work);
-	bool signalling = dma_fence_begin_signalling();
-
-	chain_lock(dev);
-	chain_pause_is_late(dev);
-	chain_unlock(dev);
-	dma_fence_end_signalling(signalling);
-}
-
-static void chain_pause(struct pindrop_dev *dev)
-{
-	chain_set_resetting(dev, true);
-	dev->cut = true;
-	if (dev->ops->cut)
-		dev->ops->cut(dev->engine);
-	chain_set_resetting(dev, false);
-	if (!chain_all_quiet(dev))
-		chain_poll(dev, 1, false);
-	chain_trace(dev, 6, PINDROP_STEP_PROOF);
-	chain_set_resetting(dev, true);
-	dev->pause_end = jiffies + msecs_to_jiffies(PINDROP_PAUSE_MS);
-	mod_delayed_work(dev->wq, &dev->pause_work,
-			 msecs_to_jiffies(PINDROP_PAUSE_MS));
-}
-
-/**
- * pindrop_pause() - quiet a device that the bus is going to reset
- * @dev: the device, registered
- *
- * What is on the hardware may end, each within the engine's bound; then the
- * device is cut off. Jobs that are queued, or come, wait for pindrop_unpause(),
- * which has to follow; if that takes a minute, they fail. Pauses may overlap.
- * Registers and configuration are the caller's until then.
- *
- * Context: the parent's device lock is held; sleeps, for the engine's bound
- * times its depth, once more, and the time in which the machine stood still at
- * most.
- */
-void pindrop_pause(struct pindrop_dev *dev)
-{
-	chain_lock(dev);
-	if (!dev->gone && !dev->paused++) {
-		chain_stop(dev, true);
-		chain_pause(dev);
-	}
-	chain_unlock(dev);
-}
-EXPORT_SYMBOL_GPL(pindrop_pause);
-
-/**
- * pindrop_suspend() - the same, unless the hardware hangs
- * @dev: the device, registered
- *
- * Context: as pindrop_pause().
- * Return: 0, or -EBUSY if the hardware is not quiet: then nothing is paused.
- */
-int pindrop_suspend(struct pindrop_dev *dev)
-{
-	struct pindrop_chan *chan;
-	int err = 0;
-
-	chain_lock(dev);
-	if (dev->gone || dev->paused) {
-		err = dev->gone ? 0 : -EBUSY;
-	} else if (chain_stop(dev, true)) {
-		dev->paused++;
-		chain_pause(dev);
-	} else {
-		err = -EBUSY;
-		for_each_chan(chan, dev)
-			if (!chain_quiet(chan))
-				chain_give_up(chan, chan->state ==
-						    PINDROP_CHAN_WEDGED);
-		chain_hold(dev, false);
-	}
-	chain_unlock(dev);
-	return err;
-}
-EXPORT_SYMBOL_GPL(pindrop_suspend);
-
-/**
- * pindrop_unpause() - go on after pindrop_pause() or pindrop_suspend()
- * @dev: the device
- * @idle: it answers, is still cut off as by the cut op, and was read idle
- *
- * Calls uncut, if it ends the last pause: what was read then counts. If the
- * device is not idle all its jobs fail, and what they use is kept.
- *
- * Context: as pindrop_pause().
- */
-void pindrop_unpause(struct pindrop_dev *dev, bool idle)
-{
-	chain_lock(dev);
-	if (dev->gone || !dev->paused)
-		goto out;
-	dev->devmem_lost = true;
-	if (--dev->paused)
-		goto out;
-	cancel_delayed_work(&dev->pause_work);
-	chain_set_resetting(dev, false);
-	if (idle && chain_poll(dev, 1, false) &&
-	    chain_all_idle(dev))
-		chain_revive(dev);
-	else
-		chain_wedge_all(dev);
-	chain_tell_running(dev);
-out:
-	chain_unlock(dev);
-}
-EXPORT_SYMBOL_GPL(pindrop_unpause);

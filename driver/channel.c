@@ -59,9 +59,6 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
  */
 void pindrop_chan_fini(struct pindrop_chan *chan)
 {
-	spin_lock_irq(&chan->lock);
-	chan->state = PINDROP_CHAN_GONE;
-	spin_unlock_irq(&chan->lock);
 	pindrop_watchdog_fini(chan);
 }
 
@@ -318,9 +315,10 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	int err;
 
 	lockdep_assert_held(&chan->lock);
-	/* These flags are set and then the lock is taken: nothing new after. */
-	while (chan->state == PINDROP_CHAN_RUN && !READ_ONCE(chan->dev->gone) &&
-	       !READ_ONCE(chan->dev->held)) {
+	/* Whoever changes these takes the lock afterwards: nothing new after. */
+	while (chan->state == PINDROP_CHAN_RUNNING &&
+	       READ_ONCE(chan->dev->state) == PINDROP_DEV_RUNNING &&
+	       !READ_ONCE(chan->dev->closed)) {
 		/* First what was thrown away, in the order that it had. */
 		piece = list_first_entry_or_null(&chan->replay,
 						 struct pindrop_piece, node);
@@ -392,7 +390,7 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 		pindrop_buf_sync(job->dst.buf, piece->dst_offset, piece->len,
 				 true, DMA_FROM_DEVICE);
 	/* Behind a cut the hardware is finished, but with what? */
-	if (!status && chan->dev->cut)
+	if (!status && READ_ONCE(chan->dev->state) == PINDROP_DEV_CUT)
 		status = -ECANCELED;
 	if (status == -ECANCELED && piece_replays(chan, piece)) {
 		piece->replayed = true;
@@ -422,15 +420,18 @@ EXPORT_SYMBOL_GPL(pindrop_piece_done);
 int pindrop_chan_service_locked(struct pindrop_chan *chan)
 {
 	struct pindrop_dev *dev = chan->dev;
+	bool busy;
 	int idle;
 
 	lockdep_assert_held(&chan->lock);
+	busy = !list_empty(&chan->issued);
 	idle = dev->ops->service(dev->engine, chan->id);
-	if (chan->state == PINDROP_CHAN_WEDGED && list_empty(&chan->issued) &&
-	    !dev->held && !READ_ONCE(dev->gone)) {
+	if (chan->state == PINDROP_CHAN_WEDGED && busy &&
+	    list_empty(&chan->issued) && !READ_ONCE(dev->closed)) {
 		/* Late, but proof: good as new, unless all of it is cut off. */
-		if (!dev->cut)
-			chan->state = PINDROP_CHAN_RUN;
+		if (READ_ONCE(dev->state) == PINDROP_DEV_RUNNING)
+			pindrop_chan_set_state_locked(chan,
+						      PINDROP_CHAN_RUNNING);
 		queue_work(dev->wq, &chan->chain);
 	}
 	pindrop_chan_pump_locked(chan);
@@ -448,10 +449,13 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
  */
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
 {
+	enum pindrop_dev_state state;
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->chans[chan].lock, flags);
-	if (dev->chans[chan].state != PINDROP_CHAN_GONE && !dev->resetting)
+	state = READ_ONCE(dev->state);
+	if (dev->chans[chan].state != PINDROP_CHAN_GONE &&
+	    (state == PINDROP_DEV_RUNNING || state == PINDROP_DEV_CUT))
 		pindrop_chan_service_locked(&dev->chans[chan]);
 	spin_unlock_irqrestore(&dev->chans[chan].lock, flags);
 }
@@ -540,8 +544,8 @@ bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 {
 	lockdep_assert_held(&ctx->lock);
 	return !ctx->live && !pindrop_ctx_dead_errno(ctx) &&
-	       READ_ONCE(chan->state) == PINDROP_CHAN_RUN &&
-	       !READ_ONCE(chan->dev->held) &&
+	       READ_ONCE(chan->state) == PINDROP_CHAN_RUNNING &&
+	       READ_ONCE(chan->dev->state) == PINDROP_DEV_RUNNING &&
 	       !trace_pindrop_job_submit_enabled() &&
 	       !trace_pindrop_job_done_enabled() &&
 	       !trace_pindrop_job_retire_enabled();
@@ -721,8 +725,7 @@ static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 			continue;
 		busy = true;
 		job_revoke(piece->job);
-		if (!READ_ONCE(chan->dev->gone) &&
-		    chan->state != PINDROP_CHAN_GONE)
+		if (chan->state != PINDROP_CHAN_GONE)
 			pindrop_chan_abort_locked(chan, piece);
 	}
 	return busy;
@@ -732,13 +735,16 @@ static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
  * pindrop_chan_revoke() - K1 and K2 for what uses a buffer that was taken back
  * @chan: the channel
  * @buf: the buffer, marked as revoked
+ * @queued: look at what is queued, too: once, for nothing is queued any more that
+ *	uses it
  *
  * What is queued with it fails, what is on the hardware is not gone on with.
  *
  * Context: process context; takes the channel's lock.
  * Return: true while some of it is on the hardware.
  */
-bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf,
+			 bool queued)
 {
 	struct pindrop_queue *queue, *next_queue;
 	struct pindrop_job *job, *next;
@@ -746,26 +752,30 @@ bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
 
 	spin_lock_irq(&chan->lock);
 	/* Who waits for a fence too; the pump sorts them out again. */
-	list_splice_tail_init(&chan->waitq, &chan->runq);
+	if (queued)
+		list_splice_tail_init(&chan->waitq, &chan->runq);
 	/* A queue goes with its context's last job, and that with this lock. */
-	list_for_each_entry_safe(queue, next_queue, &chan->runq, node)
+	list_for_each_entry_safe(queue, next_queue, &chan->runq, node) {
+		if (!queued)
+			break;
 		list_for_each_entry_safe(job, next, &queue->jobs, node)
 			if (job_names(job, buf)) {
 				job_revoke(job);
 				job_unqueue(chan, queue, job);
 			}
+	}
 	busy = revoke_pieces(chan, buf);
 	pindrop_chan_pump_locked(chan);
 	spin_unlock_irq(&chan->lock);
 	return busy;
 }
 
-static void chan_end_issued_locked(struct pindrop_chan *chan)
+static void chan_end_issued_locked(struct pindrop_chan *chan, int error)
 {
 	struct pindrop_piece *piece, *next;
 
 	list_for_each_entry_safe(piece, next, &chan->issued, node)
-		piece_end(chan, piece, -EIO);
+		piece_end(chan, piece, error);
 }
 
 /**
@@ -801,22 +811,42 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 		piece_end(chan, piece, -EIO);
 	}
 	if (PINDROP_BROKEN(K8))
-		chan_end_issued_locked(chan);
+		chan_end_issued_locked(chan, -EIO);
 	list_for_each_entry(piece, &chan->issued, node)
 		if (piece->job->state == PINDROP_JOB_QUEUED)
 			pindrop_job_lose(piece->job);
 }
 
 /**
- * pindrop_chan_cut_locked() - what is LOST on it cannot reach memory any more
- * @chan: a channel of a device that is cut off
+ * pindrop_chan_shares_locked() - does others' work wait for what is issued
+ * @chan: the channel
  *
- * It is not proved over, and its memory stays where it is; but others who
- * share it have waited long enough.
+ * Context: channel lock held.
+ * Return: true if a job on the hardware has a reservation fence to signal.
+ */
+bool pindrop_chan_shares_locked(struct pindrop_chan *chan)
+{
+	struct pindrop_piece *piece;
+
+	lockdep_assert_held(&chan->lock);
+	list_for_each_entry(piece, &chan->issued, node)
+		if (piece->job->batch && piece->job->batch->guard &&
+		    !piece->job->guard_signalled)
+			return true;
+	return false;
+}
+
+/**
+ * pindrop_chan_signal_lost_locked() - signal the reservation fences of LOST jobs
+ * @chan: the channel, WEDGED
+ *
+ * Every fence is signalled in bounded time, here with -EIO. That says nothing
+ * about the pages: attachment, pin and references stay until there is proof. Where
+ * the engine has a cut, it came before.
  *
  * Context: channel lock held.
  */
-void pindrop_chan_cut_locked(struct pindrop_chan *chan)
+void pindrop_chan_signal_lost_locked(struct pindrop_chan *chan)
 {
 	struct pindrop_piece *piece;
 
@@ -824,9 +854,10 @@ void pindrop_chan_cut_locked(struct pindrop_chan *chan)
 	list_for_each_entry(piece, &chan->issued, node) {
 		struct pindrop_job *job = piece->job;
 
-		if (job->state != PINDROP_JOB_LOST || !job->batch || job->cut)
+		if (job->state != PINDROP_JOB_LOST || !job->batch ||
+		    job->guard_signalled)
 			continue;
-		job->cut = true;
+		job->guard_signalled = true;
 		spin_lock(&job->ctx->lock);
 		pindrop_batch_proved_locked(job);
 		spin_unlock(&job->ctx->lock);
@@ -835,13 +866,14 @@ void pindrop_chan_cut_locked(struct pindrop_chan *chan)
 
 /**
  * pindrop_chan_prove() - what is still on the hardware is over
- * @chan: a channel of a device that is gone, and was read idle since
+ * @chan: a channel, GONE; its device was read idle since, or has left the bus
+ * @error: for jobs that were not reported yet
  *
  * Context: process context; takes the channel's lock.
  */
-void pindrop_chan_prove(struct pindrop_chan *chan)
+void pindrop_chan_prove(struct pindrop_chan *chan, int error)
 {
 	spin_lock_irq(&chan->lock);
-	chan_end_issued_locked(chan);
+	chan_end_issued_locked(chan, error);
 	spin_unlock_irq(&chan->lock);
 }

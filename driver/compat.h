@@ -52,6 +52,14 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #define timer_delete_sync(timer) del_timer_sync(timer)
 #endif
 
+/* For tests in modules of their own, where the kernel has KUnit. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define EXPORT_SYMBOL_FOR_KUNIT(symbol)
+#else
+#include <kunit/visibility.h>
+#define EXPORT_SYMBOL_FOR_KUNIT(symbol) EXPORT_SYMBOL_IF_KUNIT(symbol)
+#endif
+
 /* An exporter that wants its memory back calls this of its importers. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
 #define PINDROP_REVOKED(revoked) .move_notify = revoked

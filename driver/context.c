@@ -146,7 +146,7 @@ static int ctx_add(struct pindrop_ctx *ctx)
 	if (err)
 		return err;
 	mutex_lock(&dev->lock);
-	if (READ_ONCE(dev->gone))
+	if (READ_ONCE(dev->closed))
 		err = -ENODEV;
 	else
 		list_add_tail(&ctx->dev_node, &dev->ctxs);
@@ -220,7 +220,7 @@ void pindrop_ctx_put(struct pindrop_ctx *ctx)
 int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx)
 {
 	if (READ_ONCE(ctx->state) == PINDROP_STATE_OPEN)
-		return READ_ONCE(ctx->dev->gone) ? -ENODEV : 0;
+		return READ_ONCE(ctx->dev->closed) ? -ENODEV : 0;
 	return READ_ONCE(ctx->reason) == PINDROP_REASON_OWNER ? -EOWNERDEAD :
 								-ENODEV;
 }

@@ -36,7 +36,7 @@ bool pindrop_enter(struct pindrop_dev *dev, int *idx)
 	*idx = srcu_read_lock(&dev->gate);
 	/* For sparse, which knows no function that may or may not lock. */
 	__release(&dev->gate);
-	if (!READ_ONCE(dev->gone))
+	if (!READ_ONCE(dev->closed))
 		return true;
 	pindrop_exit(dev, *idx);
 	return false;
@@ -170,12 +170,12 @@ static int pindrop_dev_init(struct pindrop_dev *dev, struct device *parent)
 		return err;
 
 	/*
-	 * Ordered: the steps of the chain never overlap on one device. High
-	 * priority: a user's busy processors must not delay a death.
+	 * Unbound: a stop of one channel delays no other's. High priority: a
+	 * user's busy processors must not delay a death.
 	 */
-	dev->wq = alloc_ordered_workqueue("%s_chain",
-					  WQ_MEM_RECLAIM | WQ_HIGHPRI,
-					  dev_name(&dev->dev));
+	dev->wq = alloc_workqueue("%s_chain",
+				  WQ_MEM_RECLAIM | WQ_HIGHPRI | WQ_UNBOUND, 0,
+				  dev_name(&dev->dev));
 	dev->chans = kcalloc(dev->limits.channels, sizeof(*dev->chans),
 			     GFP_KERNEL);
 	if (!dev->wq || !dev->chans)
@@ -206,34 +206,82 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 	dev->wq = NULL;
 }
 
-/* From here on nobody gets in; nothing of it is under way, or it is kept. */
+/*
+ * Calls @fn for each context whose file is open, without dev::lock: a file that is
+ * closed meanwhile must not wait for what is done to all the others. The device
+ * is closed, so that there are no new ones.
+ */
+static void visit_ctxs(struct pindrop_dev *dev,
+		       void (*fn)(struct pindrop_ctx *ctx, void *data),
+		       void *data)
+{
+	struct pindrop_ctx *ctx;
+	struct super_block *sb;
+	struct inode *inode;
+	LIST_HEAD(done);
+
+	mutex_lock(&dev->lock);
+	while ((ctx = list_first_entry_or_null(&dev->ctxs, struct pindrop_ctx,
+					       dev_node))) {
+		list_move_tail(&ctx->dev_node, &done);
+		/* Across fn(). The file is open, and so holds the other two. */
+		inode = ctx->mapping->host;
+		sb = inode->i_sb;
+		atomic_inc(&sb->s_active);
+		ihold(inode);
+		kref_get(&ctx->ref);
+		mutex_unlock(&dev->lock);
+		fn(ctx, data);
+		pindrop_ctx_put(ctx);
+		iput(inode);
+		deactivate_super(sb);
+		mutex_lock(&dev->lock);
+	}
+	list_splice(&done, &dev->ctxs);
+	mutex_unlock(&dev->lock);
+}
+
+static void ctx_stop(struct pindrop_ctx *ctx, void *data)
+{
+	pindrop_ctx_set_gone(ctx);
+	pindrop_ctx_stop(ctx, PINDROP_REASON_REMOVE);
+}
+
+/* All files of one node share its mapping. */
+static void ctx_zap(struct pindrop_ctx *ctx, void *data)
+{
+	struct address_space **zapped = data;
+
+	if (ctx->mapping != *zapped)
+		pindrop_zap(ctx);
+	*zapped = ctx->mapping;
+}
+
+static void ctx_drop(struct pindrop_ctx *ctx, void *data)
+{
+	pindrop_ctx_drop(ctx);
+}
+
+/*
+ * From here on nobody gets in; nothing of it is under way, or it is kept. The
+ * gate's readers may allocate page tables, so reclaim memory, and so wait for
+ * fences of ours: all are signalled before the gate is waited for.
+ */
 static void dev_quiesce(struct pindrop_dev *dev)
 {
 	struct address_space *zapped = NULL;
-	struct pindrop_ctx *ctx;
 
 	/* K0 for all. Pairs with the read in pindrop_enter(). */
-	if (!PINDROP_BROKEN(K0)) {
-		WRITE_ONCE(dev->gone, true);
-		synchronize_srcu(&dev->gate);
-	}
-
-	mutex_lock(&dev->lock);
-	list_for_each_entry(ctx, &dev->ctxs, dev_node) {
-		/* All who opened the same node share it. */
-		if (ctx->mapping != zapped)
-			pindrop_zap(ctx);
-		zapped = ctx->mapping;
-		pindrop_ctx_set_gone(ctx);
-		pindrop_ctx_stop(ctx, PINDROP_REASON_REMOVE);
-		pindrop_ctx_drop(ctx);
-	}
-	pindrop_export_zap(dev);
-	mutex_unlock(&dev->lock);
-	if (PINDROP_BROKEN(K0))
-		WRITE_ONCE(dev->gone, true);
-
+	if (!PINDROP_BROKEN(K0))
+		WRITE_ONCE(dev->closed, true);
+	visit_ctxs(dev, ctx_stop, NULL);
+	WRITE_ONCE(dev->closed, true);
 	pindrop_chain_remove(dev);
+
+	synchronize_srcu(&dev->gate);
+	visit_ctxs(dev, ctx_zap, &zapped);
+	pindrop_export_zap(dev);
+	visit_ctxs(dev, ctx_drop, NULL);
 }
 
 static void dev_shut_down(struct pindrop_dev *dev)
@@ -289,6 +337,7 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	strscpy(dev->parent_name, dev_name(parent), sizeof(dev->parent_name));
 	dev->bus = parent->bus;
 	dev->ops = ops;
+	dev->has_cut = ops->cut;
 	dev->limits = *limits;
 	strscpy(dev->engine_name, limits->name, sizeof(dev->engine_name));
 	dev->limits.name = dev->engine_name;
@@ -336,6 +385,24 @@ err_put:
 	return ERR_PTR(err);
 }
 EXPORT_SYMBOL_GPL(pindrop_register);
+
+/**
+ * pindrop_unplugged() - the hardware has left the bus, and the bus says so
+ * @dev: from pindrop_register()
+ *
+ * A link that is down carries no access any more, so that all that was on the
+ * hardware is over, and nothing is kept for a device that may never come back. Not
+ * for a removal by an administrator, an orderly eject (the slot has power until
+ * the driver is unbound) or a virtual function that is disabled: their hardware is
+ * still there.
+ *
+ * Context: any; before pindrop_unregister().
+ */
+void pindrop_unplugged(struct pindrop_dev *dev)
+{
+	WRITE_ONCE(dev->unplugged, true);
+}
+EXPORT_SYMBOL_GPL(pindrop_unplugged);
 
 /**
  * pindrop_unregister() - take a device away, whoever uses it
@@ -402,6 +469,9 @@ static int __init pindrop_init(void)
 	pindrop_forget_wq = alloc_workqueue("pindrop_forget", WQ_UNBOUND, 0);
 	if (!pindrop_forget_wq)
 		goto err_reap;
+	pindrop_import_wq = alloc_workqueue("pindrop_import", WQ_UNBOUND, 0);
+	if (!pindrop_import_wq)
+		goto err_forget;
 	err = class_register(&pindrop_class);
 	if (err)
 		goto err_wq;
@@ -413,6 +483,8 @@ static int __init pindrop_init(void)
 err_class:
 	class_unregister(&pindrop_class);
 err_wq:
+	destroy_workqueue(pindrop_import_wq);
+err_forget:
 	destroy_workqueue(pindrop_forget_wq);
 err_reap:
 	destroy_workqueue(pindrop_reap_wq);
@@ -427,7 +499,8 @@ static void __exit pindrop_exit_module(void)
 	mmu_notifier_synchronize();
 	destroy_workqueue(pindrop_reap_wq);
 	pindrop_owner_flush();
-	/* The other one's works filled it. */
+	/* The reaper's works filled these. */
+	destroy_workqueue(pindrop_import_wq);
 	destroy_workqueue(pindrop_forget_wq);
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
 	mmu_notifier_synchronize();

@@ -7,8 +7,11 @@
 #define PINDROP_ENGINE_H
 
 #include <linux/device.h>
+#include <linux/dma-fence.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 struct pindrop_chan;
 struct pindrop_dev;
@@ -118,7 +121,9 @@ struct pindrop_engine_limits {
  * @terminate: stop all that is on a channel, and forget it. Where that proves
  *	that nothing is under way any more, @service reports it afterwards, with
  *	-ECANCELED; where it proves nothing, @service goes on as before.
- *	Optional, may sleep; it is asked for when a channel hangs
+ *	Optional, may sleep, for a bounded time: a reset, a pause and removal wait
+ *	for it. It is asked for when a channel hangs. Several channels may be
+ *	stopped at a time, but not while one of the next three runs
  * @reset: cut the device off as @cut does, then reset all of it; it stays cut
  *	off. 0, or -errno if the reset failed; -EAGAIN (not now) and -EOPNOTSUPP
  *	(never) if nothing was done, not even the cut. @locked: the caller holds
@@ -145,14 +150,34 @@ struct pindrop_engine_ops {
 	void (*uncut)(void *engine);
 };
 
+/**
+ * pindrop_work_signals() - tell lockdep that fences wait for a work item
+ * @work: one of the engine, on which its requests depend; initialized
+ *
+ * As if it was flushed by what signals fences: then nothing that waits for a fence
+ * may be done in it, such as an allocation that reclaims.
+ *
+ * Context: process context.
+ */
+static inline void pindrop_work_signals(struct work_struct *work)
+{
+#ifdef CONFIG_LOCKDEP
+	bool signalling = dma_fence_begin_signalling();
+
+	lock_map_acquire(&work->lockdep_map);
+	lock_map_release(&work->lockdep_map);
+	dma_fence_end_signalling(signalling);
+#endif
+}
+
 struct pindrop_dev *pindrop_register(struct device *parent,
 				     const struct pindrop_engine_ops *ops,
 				     const struct pindrop_engine_limits *limits,
 				     void *engine);
+void pindrop_unplugged(struct pindrop_dev *dev);
 void pindrop_unregister(struct pindrop_dev *dev);
 void pindrop_put(struct pindrop_dev *dev);
 void pindrop_pause(struct pindrop_dev *dev);
-int pindrop_suspend(struct pindrop_dev *dev);
 void pindrop_unpause(struct pindrop_dev *dev, bool idle);
 void pindrop_shutdown(struct pindrop_dev *dev);
 void pindrop_service(struct pindrop_dev *dev, unsigned int chan);

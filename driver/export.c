@@ -274,7 +274,7 @@ static int export_add(struct export_file *given, struct dma_buf *dmabuf)
 	ihold(given->share.inode);
 	mutex_lock(&dev->lock);
 	list_add_tail(&given->share.node, &dev->shares);
-	if (READ_ONCE(dev->gone))
+	if (READ_ONCE(dev->closed))
 		err = -ENODEV;
 	mutex_unlock(&dev->lock);
 	return err;
@@ -339,15 +339,27 @@ struct dma_buf *pindrop_export(struct pindrop_buf *buf)
  * pindrop_export_zap() - take all that was exported out of user space's tables
  * @dev: the device; the gate is shut, so that no fault puts it back
  *
- * Context: may sleep; dev::lock held.
+ * Context: may sleep; takes dev::lock, but not over the zapping.
  */
 void pindrop_export_zap(struct pindrop_dev *dev)
 {
 	struct pindrop_share *share;
+	struct inode *inode;
+	LIST_HEAD(done);
 
-	lockdep_assert_held(&dev->lock);
-	list_for_each_entry(share, &dev->shares, node)
-		unmap_mapping_range(share->inode->i_mapping, 0, 0, 1);
+	mutex_lock(&dev->lock);
+	while ((share = list_first_entry_or_null(&dev->shares,
+						 struct pindrop_share, node))) {
+		list_move_tail(&share->node, &done);
+		inode = share->inode;
+		ihold(inode);
+		mutex_unlock(&dev->lock);
+		unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+		iput(inode);
+		mutex_lock(&dev->lock);
+	}
+	list_splice(&done, &dev->shares);
+	mutex_unlock(&dev->lock);
 }
 
 PINDROP_IMPORT_NS(DMA_BUF);

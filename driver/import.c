@@ -44,7 +44,10 @@
  * @keeper: one without a mapping, which keeps the memory of a device that
  *	went without proof, or NULL
  * @sgt: the exporter's list, while it is mapped
- * @revoke: stops jobs and unmaps
+ * @revoke: stops jobs and unmaps; looks again until nothing of it is on the
+ *	hardware, and keeps no worker meanwhile
+ * @looked: how often it has looked
+ * @unmap: unmaps, as the device goes
  * @free: runs @destroy
  * @destroy: the rest of the buffer's end
  * @waiter: somebody waits for that; under import_lock
@@ -55,11 +58,16 @@ struct pindrop_imported {
 	struct dma_buf_attachment *attach;
 	struct dma_buf_attachment *keeper;
 	struct sg_table *sgt;
-	struct work_struct revoke;
+	struct delayed_work revoke;
+	unsigned int looked;
+	struct work_struct unmap;
 	struct work_struct free;
 	void (*destroy)(struct pindrop_buf *buf);
 	struct completion *waiter;
 };
+
+/* Of its own: these works may wait for exporters' locks. */
+struct workqueue_struct *pindrop_import_wq;
 
 static DEFINE_SPINLOCK(import_lock);
 /* When what was waited will be made up for (us); under import_lock. */
@@ -229,7 +237,7 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 	imp->destroy = destroy;
 	imp->waiter = patience ? &done : NULL; /* the work is not queued yet */
 	since = ktime_to_us(ktime_get());
-	queue_work(pindrop_forget_wq, &imp->free);
+	queue_work(pindrop_import_wq, &imp->free);
 	if (patience) {
 		in_time = wait_for_completion_timeout(&done, patience);
 		import_stop_waiting(imp, &done, since, in_time);
@@ -237,40 +245,68 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 	dma_buf_put(dmabuf);
 }
 
-/* Until nothing of it is on the hardware, or what is there is cut off. */
-static void import_stop_jobs(struct pindrop_buf *buf)
+/* False while some of it is on the hardware, which is not cut off. */
+static bool import_stop_jobs(struct pindrop_buf *buf)
 {
 	struct pindrop_dev *dev = buf->dev;
-	unsigned int waited = 0, ms, i;
-	bool busy;
+	bool busy = false;
+	unsigned int i;
 
-	for (;;) {
-		busy = false;
+	for (i = 0; i < dev->limits.channels; i++)
+		busy |= pindrop_chan_revoke(&dev->chans[i], buf,
+					    !buf->import->looked);
+	if (!busy || PINDROP_BROKEN(revoke) || !atomic_read(&buf->mapped) ||
+	    pindrop_chain_is_cut(dev))
+		return true;
+	if (!buf->import->looked)
 		for (i = 0; i < dev->limits.channels; i++)
-			busy |= pindrop_chan_revoke(&dev->chans[i], buf);
-		if (!busy || PINDROP_BROKEN(revoke) ||
-		    !atomic_read(&buf->mapped) || pindrop_chain_is_cut(dev))
-			return;
-		if (!waited)
-			for (i = 0; i < dev->limits.channels; i++)
-				pindrop_chain_kick(&dev->chans[i]);
-		ms = waited < 10 * dev->limits.piece_ms ? IMPORT_LOOK_MS :
-							  IMPORT_LOOK_LATE_MS;
-		msleep(ms);
-		waited += ms;
-	}
+			pindrop_chain_kick(&dev->chans[i]);
+	return false;
 }
 
 static void import_revoke_work(struct work_struct *work)
 {
-	struct pindrop_imported *imp =
-		container_of(work, struct pindrop_imported, revoke);
+	struct pindrop_imported *imp = container_of(to_delayed_work(work),
+						    struct pindrop_imported,
+						    revoke);
 	struct pindrop_buf *buf = imp->buf;
+	unsigned int often = 10 * buf->dev->limits.piece_ms / IMPORT_LOOK_MS;
 
-	import_stop_jobs(buf);
+	if (!import_stop_jobs(buf)) {
+		queue_delayed_work(pindrop_import_wq, &imp->revoke,
+				   msecs_to_jiffies(imp->looked++ < often ?
+							    IMPORT_LOOK_MS :
+							    IMPORT_LOOK_LATE_MS));
+		return;
+	}
 	pindrop_buf_unmap(buf);
 	pindrop_buf_put(buf); /* import_revoked()'s */
 	module_put(THIS_MODULE);
+}
+
+static void import_unmap_work(struct work_struct *work)
+{
+	struct pindrop_imported *imp =
+		container_of(work, struct pindrop_imported, unmap);
+	struct pindrop_buf *buf = imp->buf;
+
+	pindrop_buf_unmap(buf);
+	pindrop_buf_put(buf); /* pindrop_import_leave()'s */
+}
+
+/**
+ * pindrop_import_leave() - have a worker unmap an import from a device that goes
+ * @buf: the import
+ *
+ * The exporter's lock is needed for that, and others may hold it for long.
+ *
+ * Context: any; does nothing if it was called before.
+ */
+void pindrop_import_leave(struct pindrop_buf *buf)
+{
+	kref_get(&buf->ref); /* the work's */
+	if (!queue_work(pindrop_import_wq, &buf->import->unmap))
+		pindrop_buf_put(buf);
 }
 
 /* The exporter wants it back, and has the reservation's lock. */
@@ -284,7 +320,7 @@ static void import_revoked(struct dma_buf_attachment *attach)
 	WRITE_ONCE(buf->revoked, true);
 	trace_pindrop_revoke(buf, buf->npages);
 	__module_get(THIS_MODULE);
-	queue_work(pindrop_forget_wq, &buf->import->revoke);
+	queue_delayed_work(pindrop_import_wq, &buf->import->revoke, 0);
 }
 
 static const struct dma_buf_attach_ops import_ops = {
@@ -417,7 +453,8 @@ static struct pindrop_buf *import_create(struct pindrop_ctx *ctx,
 		kfree(imp);
 		return NULL;
 	}
-	INIT_WORK(&imp->revoke, import_revoke_work);
+	INIT_DELAYED_WORK(&imp->revoke, import_revoke_work);
+	INIT_WORK(&imp->unmap, import_unmap_work);
 	INIT_WORK(&imp->free, import_free_work);
 	imp->buf = buf;
 	imp->dmabuf = dmabuf;

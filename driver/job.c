@@ -730,7 +730,7 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	} else {
 		job_report(job, result);
 	}
-	if (job->batch && !job->cut)
+	if (job->batch && !job->guard_signalled)
 		pindrop_batch_proved_locked(job);
 	list_add_tail(&job->node, &ctx->done);
 	/* The work's, if it was not queued; the job's own covers us here. */

@@ -232,7 +232,7 @@ int pindrop_mmap_shared(struct pindrop_buf *buf, struct vm_area_struct *vma)
 		return -EINVAL;
 	if (vma->vm_flags & VM_EXEC)
 		return -EACCES;
-	if (READ_ONCE(buf->dev->gone))
+	if (READ_ONCE(buf->dev->closed))
 		return -ENODEV;
 	/* The fault handlers know it by where it is in our own file. */
 	vma->vm_pgoff += buf->pgoff;
@@ -303,14 +303,13 @@ unsigned long pindrop_get_unmapped_area(struct file *file, unsigned long addr,
 
 /**
  * pindrop_zap() - take all buffers out of user space's page tables
- * @ctx: a context whose file is open; the gate is shut, so that no fault puts
- *	them back
+ * @ctx: a context whose node's inode the caller keeps; the gate is shut, so that
+ *	no fault puts them back
  *
- * Context: may sleep; dev::lock held.
+ * Context: may sleep; no lock held.
  */
 void pindrop_zap(struct pindrop_ctx *ctx)
 {
-	lockdep_assert_held(&ctx->dev->lock);
 	unmap_mapping_range(ctx->mapping,
 			    (loff_t)PINDROP_FIRST_PGOFF << PAGE_SHIFT,
 			    (loff_t)(PINDROP_RING_PGOFF - PINDROP_FIRST_PGOFF)

@@ -101,7 +101,9 @@ struct pindrop_imported;
 /* All waits of one death, and of one close, end by then. */
 #define PINDROP_DEADLINE_MS 1000
 /* A hung channel is asked for proof again every so often. */
-#define PINDROP_RETRY_MS 60000
+#define PINDROP_RETRY_MS 60000U
+/* A reset that was busy is tried again so soon. */
+#define PINDROP_RESET_RETRY_MS 1000U
 /* So long the bus may have a device before its jobs fail. */
 #define PINDROP_PAUSE_MS 60000
 
@@ -130,14 +132,32 @@ struct pindrop_stats {
 };
 
 /**
- * enum pindrop_chan_state - where a channel stands
- * @PINDROP_CHAN_RUN: takes pieces; idle if none is issued
+ * enum pindrop_dev_state - the state of a device; see state.c
+ * @PINDROP_DEV_RUNNING: requests are issued
+ * @PINDROP_DEV_RESETTING: it is being quieted, reset or cut off. Nothing is
+ *	issued, interrupts are ignored; only the chain reads the hardware
+ * @PINDROP_DEV_CUT: it is cut off from memory, or was reset, and is not proved
+ *	idle: a request that ends has not done its work
+ * @PINDROP_DEV_FROZEN: the bus has it (reset, AER, suspend): the chain waits
+ * @PINDROP_DEV_GONE: the engine is not called any more
+ */
+enum pindrop_dev_state {
+	PINDROP_DEV_RUNNING,
+	PINDROP_DEV_RESETTING,
+	PINDROP_DEV_CUT,
+	PINDROP_DEV_FROZEN,
+	PINDROP_DEV_GONE,
+};
+
+/**
+ * enum pindrop_chan_state - the state of a channel; see state.c
+ * @PINDROP_CHAN_RUNNING: takes pieces; idle if none is issued
  * @PINDROP_CHAN_STOPPING: takes none while it is made to stop
  * @PINDROP_CHAN_WEDGED: a piece hangs; takes nothing until it is proved over
  * @PINDROP_CHAN_GONE: the engine is not called any more
  */
 enum pindrop_chan_state {
-	PINDROP_CHAN_RUN,
+	PINDROP_CHAN_RUNNING,
 	PINDROP_CHAN_STOPPING,
 	PINDROP_CHAN_WEDGED,
 	PINDROP_CHAN_GONE,
@@ -149,7 +169,7 @@ enum pindrop_chan_state {
  * @id: its number
  * @lock: guards all below, every queue of a ctx on this channel, the
  *	progress of the jobs in them, and the engine's view of the channel
- * @state: where it stands
+ * @state: its state; written by pindrop_chan_set_state_locked()
  * @runq: pindrop_queue::node, contexts with pieces to issue, in turn
  * @waitq: pindrop_queue::node, contexts whose next job waits for a fence
  * @issued: pindrop_piece::node, on the hardware, oldest first
@@ -221,24 +241,26 @@ struct pindrop_failure {
  * @limits: the engine's figures
  * @engine_name: limits.name, which must outlive the engine's module
  * @engine: the engine's own
+ * @has_cut: the engine can cut it off
  * @caps: what the core adds to limits.caps
  * @iommu: enum pindrop_iommu, asked once: it does not change while bound
  * @gate: read-held around register access and queueing
- * @gone: no entry any more, nothing is issued; written once, before
+ * @closed: the gate is shut: no entry any more. Written once, before
  *	synchronize_srcu()
  * @chain: held by who runs the kill chain from K2 on, and guards what follows,
  *	up to @lock; some of it is read under the channels' locks. Of the device's own lock only
  *	a try is allowed inside
- * @paused: how often the bus has the device (reset, AER, suspend): the chain
- *	waits
+ * @state: its state; written by pindrop_dev_set_state()
+ * @frozen: how often the bus has the device: pauses overlap
  * @pause_end: when its jobs have waited long enough (jiffies)
  * @pause_work: looks at that
- * @held: nothing is issued on any channel
  * @isolating: @chain is dropped while the bus resets the device: wait for that
- * @resetting: what registers read is of no account
- * @cut: the device is cut off: what it finishes now, it did not copy
+ * @stopping: channels whose K4 is under way, with @chain dropped
+ * @unplugged: the bus reports that the hardware has left it
  * @devmem_lost: a reset took what was in the device's memory
- * @try_again: the last reset was not to be had, and may be next time
+ * @reset_pending_ms: a reset is due, as the last one was busy (-EAGAIN), after
+ *	this pause; 0: none is
+ * @reset_due: when (jiffies)
  * @told: user space was told that it hangs, or will be
  * @news_wedged: how often it has yet to be told
  * @news_running: ... that it works again
@@ -260,13 +282,13 @@ struct pindrop_failure {
  * @bufs_lock: guards @bufs
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
- * @quiet: woken when @nmapped falls to 0, and when @isolating ends
+ * @quiet: woken when @nmapped falls to 0, and when @isolating or @stopping does
  * @offsets: mmap offsets in use, in pages
  * @zero: zeroed memory the device reads to clear its own, so many pages, and
  *	its bus address
  * @zero_order: see @zero
  * @zero_dma: see @zero
- * @wq: ordered: the kill chain
+ * @wq: the kill chain
  * @ids: last context or buffer id given out
  * @stats: the counters in sysfs
  * @bounced: bytes of pins that jobs have in the bounce pool
@@ -285,20 +307,22 @@ struct pindrop_dev {
 	struct pindrop_engine_limits limits;
 	char engine_name[16];
 	void *engine;
+	bool has_cut;
 	u64 caps;
 	u32 iommu;
 	struct srcu_struct gate;
-	bool gone;
+	bool closed;
 	struct mutex chain;
-	unsigned int paused;
+	enum pindrop_dev_state state;
+	unsigned int frozen;
 	unsigned long pause_end;
 	struct delayed_work pause_work;
-	bool held;
 	bool isolating;
-	bool resetting;
-	bool cut;
+	unsigned int stopping;
+	bool unplugged;
 	bool devmem_lost;
-	bool try_again;
+	unsigned int reset_pending_ms;
+	unsigned long reset_due;
 	bool told;
 	atomic_t news_wedged;
 	atomic_t news_running;
@@ -639,6 +663,7 @@ struct pindrop_mark {
  * @pgoff: the first of them, in pages
  * @place: these pages, in ctx::places while there is a handle
  * @node: in dev::bufs
+ * @leaving: removal unmaps it; under dev::bufs_lock
  * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
  * @kept: coherent, unmapped by name only: see buf_free_kept()
  * @charged: counted against its user
@@ -647,7 +672,7 @@ struct pindrop_mark {
  * @lost: LOST jobs that use it; this and the next four: see quarantine.c
  * @lost_node: in the list of what is in quarantine
  * @lost_since: seconds since boot
- * @lost_pid: whose it was
+ * @lost_pid: whose it was; referenced while it is in the list
  * @lost_uid: see @lost_pid
  */
 struct pindrop_buf {
@@ -681,6 +706,7 @@ struct pindrop_buf {
 	unsigned long pgoff;
 	struct interval_tree_node place;
 	struct list_head node;
+	bool leaving;
 	atomic_t mapped;
 	bool kept;
 	bool charged;
@@ -689,7 +715,7 @@ struct pindrop_buf {
 	unsigned int lost;
 	struct list_head lost_node;
 	time64_t lost_since;
-	pid_t lost_pid;
+	struct pid *lost_pid;
 	kuid_t lost_uid;
 };
 
@@ -783,7 +809,8 @@ enum pindrop_job_state {
  * @zero: clears the device's memory; made by us, has no ticket
  * @ring: came from the ring, and is reported there
  * @uses_devmem: names the device's memory
- * @cut: LOST, but cut off: touches no memory; under chan::lock
+ * @guard_signalled: LOST, and its reservation fence has been signalled; under
+ *	chan::lock
  * @kind: direction
  * @src: where to read next
  * @dst: where to write next
@@ -809,7 +836,7 @@ struct pindrop_job {
 	bool zero;
 	bool ring;
 	bool uses_devmem;
-	bool cut;
+	bool guard_signalled;
 	bool passed;
 	enum pindrop_piece_kind kind;
 	unsigned int pieces;
@@ -931,6 +958,7 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 
 /* pin.c: the owner's own memory */
 extern struct workqueue_struct *pindrop_forget_wq;
+extern struct workqueue_struct *pindrop_import_wq;
 unsigned int pindrop_pin_align(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_pin_create(struct pindrop_ctx *ctx, u64 address,
 				       u64 length, bool write);
@@ -955,6 +983,7 @@ int pindrop_import_use(const struct pindrop_buf *buf, bool write);
 int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
 			enum dma_data_direction dir);
 void pindrop_import_unmap(struct pindrop_buf *buf);
+void pindrop_import_leave(struct pindrop_buf *buf);
 void pindrop_import_drop(struct pindrop_buf *buf);
 void pindrop_import_give_back(struct pindrop_buf *buf,
 			      void (*destroy)(struct pindrop_buf *buf));
@@ -1071,28 +1100,56 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
-bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf,
+			 bool queued);
 void pindrop_chan_abort_locked(struct pindrop_chan *chan,
 			       struct pindrop_piece *piece);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
-void pindrop_chan_prove(struct pindrop_chan *chan);
+void pindrop_chan_prove(struct pindrop_chan *chan, int error);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
 void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
-void pindrop_chan_cut_locked(struct pindrop_chan *chan);
+bool pindrop_chan_shares_locked(struct pindrop_chan *chan);
+void pindrop_chan_signal_lost_locked(struct pindrop_chan *chan);
 bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
 void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
 void pindrop_chan_pump_locked(struct pindrop_chan *chan);
 int pindrop_chan_service_locked(struct pindrop_chan *chan);
 
+/* state.c: the states of a device and its channels */
+bool pindrop_dev_try_state(struct pindrop_dev *dev, enum pindrop_dev_state to);
+void pindrop_dev_set_state(struct pindrop_dev *dev, enum pindrop_dev_state to);
+void pindrop_dev_freeze(struct pindrop_dev *dev);
+bool pindrop_dev_thaw(struct pindrop_dev *dev);
+bool pindrop_chan_try_state_locked(struct pindrop_chan *chan,
+				   enum pindrop_chan_state to);
+void pindrop_chan_set_state_locked(struct pindrop_chan *chan,
+				   enum pindrop_chan_state to);
+
 /* chain.c: the kill chain from K2 on */
+void pindrop_chain_lock_all(struct pindrop_dev *dev);
+bool pindrop_chain_poll(struct pindrop_dev *dev, unsigned int bounds,
+			bool only_in_time);
+bool pindrop_chain_read_idle(struct pindrop_dev *dev);
+bool pindrop_chain_stop(struct pindrop_dev *dev, bool patient);
+void pindrop_chain_cut(struct pindrop_dev *dev);
+void pindrop_chain_restart(struct pindrop_dev *dev);
+void pindrop_chain_wedge_all(struct pindrop_dev *dev);
+void pindrop_chain_unproved(struct pindrop_dev *dev);
+void pindrop_chain_want_reset(struct pindrop_dev *dev);
 void pindrop_chain_work(struct work_struct *work);
-void pindrop_pause_work(struct work_struct *work);
-void pindrop_tell_work(struct work_struct *work);
 void pindrop_chain_kick(struct pindrop_chan *chan);
 void pindrop_chain_remove(struct pindrop_dev *dev);
 int pindrop_chain_reset(struct pindrop_dev *dev);
 bool pindrop_chain_is_cut(struct pindrop_dev *dev);
 bool pindrop_chain_wedged(struct pindrop_dev *dev);
+
+/* tell.c: a device that hangs, or works again */
+void pindrop_tell_wedged(struct pindrop_dev *dev);
+void pindrop_tell_running(struct pindrop_dev *dev);
+void pindrop_tell_work(struct work_struct *work);
+
+/* pause.c: the bus takes a device and gives it back */
+void pindrop_pause_work(struct work_struct *work);
 
 /* watchdog.c: time that has passed for the hardware */
 unsigned long pindrop_watchdog_interval(struct pindrop_dev *dev);

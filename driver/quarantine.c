@@ -33,7 +33,7 @@ void pindrop_quarantine_add(struct pindrop_buf *buf,
 	spin_lock(&lost_lock);
 	if (!buf->lost++) {
 		buf->lost_since = ktime_get_boottime_seconds();
-		buf->lost_pid = pid_nr(ctx->owner_pid);
+		buf->lost_pid = get_pid(ctx->owner_pid);
 		buf->lost_uid = ctx->user->uid;
 		list_add_tail(&buf->lost_node, &lost_bufs);
 		atomic64_add(buf->bytes, &buf->dev->stats.quarantined);
@@ -54,6 +54,7 @@ void pindrop_quarantine_del(struct pindrop_buf *buf)
 	spin_lock(&lost_lock);
 	if (!--buf->lost) {
 		list_del(&buf->lost_node);
+		put_pid(buf->lost_pid);
 		atomic64_sub(buf->bytes, &buf->dev->stats.quarantined);
 	}
 	spin_unlock(&lost_lock);
@@ -120,12 +121,15 @@ void pindrop_quarantine_prove(const struct bus_type *bus, const char *place)
 	list_for_each_entry_safe(dev, next, &proved, kept) {
 		list_del_init(&dev->kept);
 		for (i = 0; i < dev->limits.channels; i++)
-			pindrop_chan_prove(&dev->chans[i]);
+			pindrop_chan_prove(&dev->chans[i], -EIO);
 		put_device(&dev->dev);
 	}
 }
 
-/* A line a buffer: device on the bus, bytes, seconds, process, user. */
+/*
+ * A line a buffer: device on the bus, bytes, seconds, process, user; the last
+ * two as the reader knows them, 0 if its namespace does not have the process.
+ */
 PINDROP_CLASS_SHOW(quarantine)
 {
 	time64_t now = ktime_get_boottime_seconds();
@@ -140,7 +144,7 @@ PINDROP_CLASS_SHOW(quarantine)
 		}
 		len += sysfs_emit_at(buf, len, "%s %llu %lld %d %u\n",
 				     b->dev->parent_name, b->bytes,
-				     now - b->lost_since, b->lost_pid,
+				     now - b->lost_since, pid_vnr(b->lost_pid),
 				     from_kuid_munged(current_user_ns(),
 						      b->lost_uid));
 	}

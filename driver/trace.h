@@ -54,6 +54,32 @@ TRACE_DEFINE_ENUM(PINDROP_STEP_NONE);
 			 { PINDROP_STEP_TIMEOUT, "timeout" }, \
 			 { PINDROP_STEP_NONE, "none" })
 
+TRACE_DEFINE_ENUM(PINDROP_DEV_RUNNING);
+TRACE_DEFINE_ENUM(PINDROP_DEV_RESETTING);
+TRACE_DEFINE_ENUM(PINDROP_DEV_CUT);
+TRACE_DEFINE_ENUM(PINDROP_DEV_FROZEN);
+TRACE_DEFINE_ENUM(PINDROP_DEV_GONE);
+
+#define pindrop_show_dev_state(state)                         \
+	__print_symbolic(state,                               \
+			 { PINDROP_DEV_RUNNING, "running" },     \
+			 { PINDROP_DEV_RESETTING, "resetting" }, \
+			 { PINDROP_DEV_CUT, "cut" },             \
+			 { PINDROP_DEV_FROZEN, "frozen" },       \
+			 { PINDROP_DEV_GONE, "gone" })
+
+TRACE_DEFINE_ENUM(PINDROP_CHAN_RUNNING);
+TRACE_DEFINE_ENUM(PINDROP_CHAN_STOPPING);
+TRACE_DEFINE_ENUM(PINDROP_CHAN_WEDGED);
+TRACE_DEFINE_ENUM(PINDROP_CHAN_GONE);
+
+#define pindrop_show_chan_state(state)                        \
+	__print_symbolic(state,                               \
+			 { PINDROP_CHAN_RUNNING, "running" },    \
+			 { PINDROP_CHAN_STOPPING, "stopping" },  \
+			 { PINDROP_CHAN_WEDGED, "wedged" },      \
+			 { PINDROP_CHAN_GONE, "gone" })
+
 TRACE_DEFINE_ENUM(PINDROP_PIECE_MEM_TO_MEM);
 TRACE_DEFINE_ENUM(PINDROP_PIECE_MEM_TO_DEV);
 TRACE_DEFINE_ENUM(PINDROP_PIECE_DEV_TO_MEM);
@@ -396,6 +422,48 @@ TRACE_EVENT(pindrop_ctx_kill,
 	TP_printk("dev=%d ctx=%llu reason=%s",
 		  __entry->dev, __entry->ctx,
 		  pindrop_show_reason(__entry->reason))
+);
+
+/* A device goes from one state to another. */
+TRACE_EVENT(pindrop_dev_state,
+	TP_PROTO(const struct pindrop_dev *pd, unsigned int from,
+		 unsigned int to),
+	TP_ARGS(pd, from, to),
+	TP_STRUCT__entry(
+		__field(int, dev)
+		__field(unsigned int, from)
+		__field(unsigned int, to)
+	),
+	TP_fast_assign(
+		__entry->dev = pindrop_minor(pd);
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("dev=%d from=%s to=%s", __entry->dev,
+		  pindrop_show_dev_state(__entry->from),
+		  pindrop_show_dev_state(__entry->to))
+);
+
+/* A queue goes from one state to another. */
+TRACE_EVENT(pindrop_chan_state,
+	TP_PROTO(const struct pindrop_chan *chan, unsigned int from,
+		 unsigned int to),
+	TP_ARGS(chan, from, to),
+	TP_STRUCT__entry(
+		__field(int, dev)
+		__field(unsigned int, chan)
+		__field(unsigned int, from)
+		__field(unsigned int, to)
+	),
+	TP_fast_assign(
+		__entry->dev = pindrop_minor(chan->dev);
+		__entry->chan = chan->id;
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("dev=%d chan=%u from=%s to=%s", __entry->dev, __entry->chan,
+		  pindrop_show_chan_state(__entry->from),
+		  pindrop_show_chan_state(__entry->to))
 );
 
 /*

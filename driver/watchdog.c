@@ -114,6 +114,17 @@ void pindrop_watchdog_look_locked(struct pindrop_chan *chan)
 	chan->watch_due = now;
 }
 
+/* A reset that was busy is wanted sooner than another look at the hardware. */
+static unsigned long retry_interval(struct pindrop_dev *dev)
+{
+	unsigned int ms = READ_ONCE(dev->reset_pending_ms);
+	unsigned long due = READ_ONCE(dev->reset_due), now = jiffies;
+
+	if (ms && time_before(now, due))
+		return due - now + 1;
+	return msecs_to_jiffies(ms ?: PINDROP_RETRY_MS);
+}
+
 /**
  * pindrop_watchdog_rearm_locked() - arm the timer while requests are issued
  * @chan: the channel
@@ -124,8 +135,7 @@ void pindrop_watchdog_rearm_locked(struct pindrop_chan *chan)
 {
 	lockdep_assert_held(&chan->lock);
 	if (chan->state == PINDROP_CHAN_WEDGED)
-		pindrop_watchdog_arm_locked(chan,
-					    msecs_to_jiffies(PINDROP_RETRY_MS));
+		pindrop_watchdog_arm_locked(chan, retry_interval(chan->dev));
 	else if (!list_empty(&chan->issued))
 		pindrop_watchdog_arm_locked(chan,
 					    pindrop_watchdog_interval(chan->dev));

@@ -52,6 +52,7 @@
 #include <linux/property.h>
 #include <linux/random.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -377,9 +378,15 @@ static void dmae_ask(struct dmae_chan *chan)
 		dmae_service_soon(chan);
 }
 
+/*
+ * Fences wait for the pieces, and reclaim may wait for the fences, so nothing in
+ * here may reclaim: not the controller's driver either, which may prepare a
+ * descriptor with GFP_KERNEL (bcm2835).
+ */
 static void dmae_work(struct work_struct *work)
 {
 	struct dmae_chan *chan = container_of(work, struct dmae_chan, work);
+	unsigned int reclaim = memalloc_noreclaim_save();
 	struct dmae_slot *slot;
 	unsigned int delay;
 	int err;
@@ -394,6 +401,7 @@ static void dmae_work(struct work_struct *work)
 			dmae_end(slot, err);
 	}
 	dmae_ask(chan);
+	memalloc_noreclaim_restore(reclaim);
 }
 
 static int dmae_issue(void *engine, struct pindrop_piece *piece)
@@ -721,6 +729,7 @@ static void dmae_chan_init(struct dmae *dmae, unsigned int id, const char *name)
 	INIT_LIST_HEAD(&chan->waiting);
 	INIT_LIST_HEAD(&chan->started);
 	INIT_WORK(&chan->work, dmae_work);
+	pindrop_work_signals(&chan->work);
 	for (i = 0; i < DMAE_DEPTH; i++) {
 		chan->slots[i].chan = chan;
 		list_add_tail(&chan->slots[i].node, &chan->free);
@@ -946,7 +955,8 @@ static int dmae_suspend(struct device *dev)
 {
 	struct dmae *dmae = dev_get_drvdata(dev);
 
-	return pindrop_suspend(dmae->pd);
+	pindrop_pause(dmae->pd);
+	return 0;
 }
 
 /* What hangs is as idle as it was. */

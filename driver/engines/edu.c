@@ -441,10 +441,30 @@ err_free:
 	return err;
 }
 
+/*
+ * The core of PCI has found that the device does not answer, and the port above
+ * it, which does, has lost the link: a surprise, and not an orderly eject.
+ */
+static bool edu_is_unplugged(struct pci_dev *pdev)
+{
+	struct pci_dev *port = pci_upstream_bridge(pdev);
+	u16 link;
+
+	if (pdev->error_state != pci_channel_io_perm_failure || !port ||
+	    !pci_is_pcie(port) || !port->link_active_reporting)
+		return false;
+	if (pcie_capability_read_word(port, PCI_EXP_LNKSTA, &link) ||
+	    link == (u16)~0)
+		return false;
+	return !(link & PCI_EXP_LNKSTA_DLLLA);
+}
+
 static void edu_remove(struct pci_dev *pdev)
 {
 	struct edu *edu = pci_get_drvdata(pdev);
 
+	if (edu_is_unplugged(pdev))
+		pindrop_unplugged(edu->pd);
 	/* The vector after the last DMA: its message would fault without one. */
 	pindrop_unregister(edu->pd);
 	pci_clear_master(pdev);
@@ -540,7 +560,8 @@ static int edu_suspend(struct device *dev)
 {
 	struct edu *edu = dev_get_drvdata(dev);
 
-	return pindrop_suspend(edu->pd);
+	pindrop_pause(edu->pd);
+	return 0;
 }
 
 static int edu_resume(struct device *dev)

@@ -15,7 +15,8 @@
  *   accesses, misses, late_writes	their numbers, since the device is bound
  *   resets	... of resets
  *   fail_reset	1: the device cannot be reset; 2: it can, but what hangs does not
- *		care
+ *		care; 3: not now
+ *   unplugged	1: its next removal is one that the bus reports
  *   stall_ms	written, 1 to 1000: no processor takes an interrupt for so long,
  *		and the device does not go on either
  *   chanN/		faults, each a number, 0 is none:
@@ -28,6 +29,7 @@
  *     all_ones		registers read as if the device were gone
  *     ignore_abort	what was issued runs to its end
  *     ignore_terminate	... also if the channel is stopped
+ *     terminate_ms	a stop takes so much longer
  *     lie_terminate	... but is said to have ended at once
  *     late_write_ms	what is said to have ended, by itself or by an abort,
  *			is written so much later
@@ -40,6 +42,7 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -74,6 +77,9 @@ MODULE_PARM_DESC(depth, "pieces that a channel takes at a time (4)");
 static unsigned int delay_us = 1000;
 module_param(delay_us, uint, 0444);
 MODULE_PARM_DESC(delay_us, "what delay_us in debugfs is at first (1000)");
+static bool no_cut;
+module_param(no_cut, bool, 0644);
+MODULE_PARM_DESC(no_cut, "devices that are bound from now on cannot be cut off");
 
 static bool sim_translates;
 static struct workqueue_struct *sim_wq;
@@ -88,6 +94,7 @@ enum sim_fault_kind {
 	SIM_ALL_ONES,
 	SIM_IGNORE_ABORT,
 	SIM_IGNORE_TERMINATE,
+	SIM_TERMINATE_MS,
 	SIM_LIE_TERMINATE,
 	SIM_LATE_WRITE_MS,
 	SIM_NR_FAULTS
@@ -95,8 +102,8 @@ enum sim_fault_kind {
 
 static const char *const sim_fault_names[SIM_NR_FAULTS] = {
 	"delay_us", "hang",	    "error",	     "lost_irq",
-	"all_ones", "ignore_abort", "ignore_terminate", "lie_terminate",
-	"late_write_ms",
+	"all_ones", "ignore_abort", "ignore_terminate", "terminate_ms",
+	"lie_terminate", "late_write_ms",
 };
 
 struct sim_chan;
@@ -180,7 +187,9 @@ struct sim_chan {
  * @bus: its way to memory
  * @devmem: its own memory
  * @fail_reset: a fault of all of it: 1: it cannot be reset; 2: that stops
- *	nothing
+ *	nothing; 3: it is busy
+ * @unplugged: its removal is to be a surprise that the bus reports
+ * @ops: with a cut, or without
  * @resets: how often it was reset
  * @dir: in debugfs
  * @chans: so many as the parameter says
@@ -191,6 +200,8 @@ struct sim {
 	struct sim_bus bus;
 	void *devmem;
 	u32 fail_reset;
+	u32 unplugged;
+	const struct pindrop_engine_ops *ops;
 	u32 resets;
 	struct dentry *dir;
 	struct sim_chan chans[];
@@ -377,10 +388,13 @@ static void sim_run(struct sim_chan *chan, struct sim_slot *slot)
 static void sim_work(struct work_struct *work)
 {
 	struct sim_chan *chan = container_of(work, struct sim_chan, work);
+	/* Fences wait for this, and reclaim may wait for the fences. */
+	unsigned int reclaim = memalloc_noreclaim_save();
 	struct sim_slot *slot;
 
 	while ((slot = sim_next(chan)))
 		sim_run(chan, slot);
+	memalloc_noreclaim_restore(reclaim);
 }
 
 static enum hrtimer_restart sim_timer(struct hrtimer *timer)
@@ -523,6 +537,8 @@ static void sim_terminate(void *engine, unsigned int id)
 	bool lies = sim_fault(chan, SIM_LIE_TERMINATE) ||
 		    sim_fault(chan, SIM_LATE_WRITE_MS);
 
+	if (sim_fault(chan, SIM_TERMINATE_MS))
+		msleep(sim_fault(chan, SIM_TERMINATE_MS));
 	if (sim_fault(chan, SIM_IGNORE_TERMINATE))
 		return;
 	spin_lock_irq(&chan->lock);
@@ -540,7 +556,10 @@ static int sim_reset(void *engine, bool locked)
 
 	if (READ_ONCE(sim->fail_reset) == 1)
 		return -EOPNOTSUPP;
-	sim_cut(sim);
+	if (READ_ONCE(sim->fail_reset) == 3)
+		return -EAGAIN;
+	if (sim->ops->cut)
+		sim_cut(sim);
 	sim->resets++;
 	for (i = 0; i < channels && !READ_ONCE(sim->fail_reset); i++) {
 		chan = &sim->chans[i];
@@ -560,6 +579,14 @@ static const struct pindrop_engine_ops sim_ops = {
 	.reset = sim_reset,
 	.cut = sim_cut,
 	.uncut = sim_uncut,
+};
+
+static const struct pindrop_engine_ops sim_ops_without_cut = {
+	.issue = sim_issue,
+	.service = sim_service,
+	.abort = sim_abort,
+	.terminate = sim_terminate,
+	.reset = sim_reset,
 };
 
 static int sim_fault_get(void *data, u64 *value)
@@ -630,6 +657,7 @@ static void sim_debugfs_add(struct sim *sim)
 	sim->dir = debugfs_create_dir(dev_name(sim->dev), sim_debugfs);
 	pindrop_sim_bus_debugfs(&sim->bus, sim->dir);
 	debugfs_create_u32("fail_reset", 0600, sim->dir, &sim->fail_reset);
+	debugfs_create_u32("unplugged", 0600, sim->dir, &sim->unplugged);
 	debugfs_create_u32("resets", 0400, sim->dir, &sim->resets);
 	debugfs_create_file("stall_ms", 0200, sim->dir, sim, &sim_stall_fops);
 	for (i = 0; i < channels; i++) {
@@ -653,6 +681,7 @@ static int sim_chan_init(struct sim *sim, unsigned int id)
 	spin_lock_init(&chan->lock);
 	INIT_LIST_HEAD(&chan->fifo);
 	INIT_WORK(&chan->work, sim_work);
+	pindrop_work_signals(&chan->work);
 	hrtimer_setup(&chan->timer, sim_timer, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
 	init_irq_work(&chan->irq, sim_interrupt);
@@ -686,6 +715,8 @@ static void sim_destroy(void *data)
 	struct sim *sim = data;
 	unsigned int i;
 
+	if (sim->pd && READ_ONCE(sim->unplugged))
+		pindrop_unplugged(sim->pd);
 	if (sim->pd)
 		pindrop_unregister(sim->pd);
 	debugfs_remove_recursive(sim->dir);
@@ -714,7 +745,8 @@ static int sim_register(struct sim *sim)
 	};
 	struct pindrop_dev *pd;
 
-	pd = pindrop_register(sim->dev, &sim_ops, &limits, sim);
+	sim->ops = no_cut ? &sim_ops_without_cut : &sim_ops;
+	pd = pindrop_register(sim->dev, sim->ops, &limits, sim);
 	if (IS_ERR(pd))
 		return PTR_ERR(pd);
 	/* Interrupts from here on; until now the watchdog has served. */
@@ -766,7 +798,8 @@ static void sim_shutdown(struct platform_device *pdev)
 
 static int sim_suspend(struct device *dev)
 {
-	return pindrop_suspend(sim_of(dev)->pd);
+	pindrop_pause(sim_of(dev)->pd);
+	return 0;
 }
 
 /* What hangs is as idle as it was. */

@@ -329,7 +329,8 @@ static int tmpl_suspend(struct device *dev)
 {
 	struct tmpl *tmpl = dev_get_drvdata(dev);
 
-	return pindrop_suspend(tmpl->pd);
+	pindrop_pause(tmpl->pd);
+	return 0;
 }
 
 /* FILL IN: what was lost with the power, before idle is read. */
