@@ -24,9 +24,10 @@
  *   App        pindrop_submit job_set_side pindrop_enter wait_result
  *   enqueue    pindrop_chan_submit chan_enqueue job_destroy pindrop_exit
  *   Mem        verb_free pindrop_buf_drop_handle buf_vm_close
- *   Death      owner_release owner_find owner_wait
+ *   Death      owner_release pindrop_farewell_give farewell_release
  *   Close      pindrop_release
- *   kill       pindrop_ctx_kill pindrop_buf_drop_all
+ *   die        pindrop_ctx_stop
+ *   drop       pindrop_ctx_drop pindrop_buf_drop_all
  *   cancel     pindrop_chan_cancel
  *   ctx_wait   pindrop_ctx_wait pindrop_ctx_settled
  *   settle     pindrop_ctx_settle_locked
@@ -51,11 +52,11 @@
  *   FenceIrq   batch_go_on pindrop_chan_go_on queue_waits_for_fence
  *   batch_put  pindrop_batch_put batch_free
  *   Hw         edu_issue edu_abort edu_cut chain_abort_locked
- *   Remove     pindrop_unregister pindrop_chain_remove chain_poll
- *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove chain_stop
+ *   Remove     pindrop_unregister pindrop_chain_remove pindrop_chain_poll dev_quiesce
+ *   Remove     pindrop_buf_unmap_all pindrop_chan_fini edu_remove pindrop_chain_stop
  *   release    edu_start_up pindrop_quarantine_keep pindrop_quarantine_prove
- *   reset      chain_escalate chain_isolate chain_try_reset chain_revive edu_reset
- *   Bus        pindrop_pause pindrop_suspend pindrop_unpause chain_stop
+ *   reset      chain_escalate chain_isolate chain_try_reset pindrop_chain_restart edu_reset
+ *   Bus        pindrop_pause pindrop_unpause pindrop_chain_stop pindrop_chain_cut
  *   Bus        edu_reset_prepare edu_reset_done edu_slot_reset
  *   Bus        edu_error_detected edu_resume_errors edu_suspend edu_resume
  *   Ring       not built yet
@@ -110,7 +111,7 @@ byte mm_users[2], leaving;
 mtype chan_state = RUN;
 unsigned cur : 2 = NONE;		/* whose piece is on the hardware */
 unsigned gate : 2;			/* how many are inside */
-bit gone, paused, unmapped, dev_lock, device_lock, chain_runs, ring_entry, ring_stop;
+bit gone, paused, unmapped, device_lock, chain_runs, ring_entry, ring_stop;
 bit hw_run, hw_hangs, hw_buf, bus_master = 1, present = 1;
 #ifdef FENCE
 bit pending, callback, irq_queued, batch;	/* batch: it is there */
@@ -302,13 +303,12 @@ inline cancel(c) {			/* K1 */
 	ctx[c].k1 = 1
 }
 
-inline kill(c) {			/* who comes second does not wait for the first */
-	if
-	:: d_step { ctx[c].state == OPEN -> ctx[c].state = DYING; printf("K0: context %d is dying\n", c) };
-	   d_step { cancel(c) };
-	   d_step { WHEN(buf[c].handle, buf[c].handle = 0; buf_put(c, 1)); ctx[c].dropped = 1; reap(c) }
-	:: ctx[c].state != OPEN
-	fi
+inline die(c) {				/* K0; K1 is cancel, which a second one repeats unless the first is done with it */
+	WHEN(ctx[c].state == OPEN, ctx[c].state = DYING; printf("K0: context %d is dying\n", c))
+}
+
+inline drop(c) {
+	WHEN(!ctx[c].dropped, WHEN(buf[c].handle, buf[c].handle = 0; buf_put(c, 1)); ctx[c].dropped = 1; reap(c))
 }
 
 inline ctx_wait(c) {
@@ -365,14 +365,18 @@ end:	do
 	od
 }
 
-proctype Death(byte o) {		/* exit_mmap, in who dropped the last mm_users */
+proctype Death(byte o) {		/* the hook in exit_mmap, in who dropped the last mm_users; then its farewell */
 	byte c = o;
 	d_step { mm_users[o] == 0 -> leaving++; printf("the address space of owner %d ends\n", o) };
 	do
-	:: d_step { ctx[c].ref > 0 && ctx[c].state == OPEN -> ctx[c].ref++ };
-	   kill(c);
-	   d_step { ctx_put(c) }
-	:: atomic { ctx[c].ref == 0 || ctx[c].state != OPEN -> c++; WHEN(c > LAST(o), c = o; break) }
+	:: d_step { ctx[c].ref > 0 && !ctx[c].k1 -> ctx[c].ref++; die(c) };
+	   d_step { WHEN(!ctx[c].k1, cancel(c)); ctx_put(c) }
+	:: atomic { ctx[c].ref == 0 || ctx[c].k1 -> c++; WHEN(c > LAST(o), c = o; break) }
+	od;
+	do
+	:: d_step { ctx[c].ref > 0 && !ctx[c].dropped ->
+		printf("the farewell drops context %d\n", c); ctx[c].ref++; drop(c); ctx_put(c) }
+	:: atomic { ctx[c].ref == 0 || ctx[c].dropped -> c++; WHEN(c > LAST(o), c = o; break) }
 	od;
 	do
 	:: d_step { ctx[c].ref > 0 && !SETTLED(c) -> ctx[c].ref++ };
@@ -386,11 +390,15 @@ proctype Death(byte o) {		/* exit_mmap, in who dropped the last mm_users */
 }
 
 proctype Close(byte c) {		/* mappings and ioctls hold the file, too */
-	d_step { !buf[c].vma && !ctx[c].in_ioctl && !dev_lock ->
+	d_step { !buf[c].vma && !ctx[c].in_ioctl ->
 		ctx[c].closed = 1; leaving++; printf("the file of context %d is closed\n", c) };
 	if
-	:: ctx[c].state == OPEN -> kill(c); ctx_wait(c)
-	:: ctx[c].state != OPEN
+	:: d_step { ctx[c].state == OPEN -> die(c) };
+	   d_step { WHEN(!ctx[c].k1, cancel(c)) };
+	   d_step { drop(c) };
+	   ctx_wait(c)
+	:: d_step { ctx[c].state != OPEN -> WHEN(!ctx[c].k1, cancel(c)) };
+	   d_step { drop(c) }
 	fi;
 	atomic {
 		if
@@ -505,11 +513,14 @@ end:	d_step { !device_lock && !gone && !chain_runs -> device_lock = 1; paused = 
 
 #define LEAVE WHEN(HAS(LATE_GONE), chan_state = GONE)
 proctype Remove() {
+	byte c;
 	d_step { !device_lock -> device_lock = 1; gone = 1; leaving++; printf("K0: the gate is shut\n") };
-	d_step { gate == 0 && !dev_lock -> dev_lock = 1 };	/* synchronize_srcu */
-	WHEN(!ctx[0].closed, kill(0));
-	WHEN(!ctx[1].closed, kill(1));
-	d_step { !chain_runs -> dev_lock = 0 };			/* cancel_delayed_work_sync */
+	do					/* the contexts whose file is open; no lock is held meanwhile */
+	:: d_step { !ctx[c].closed -> ctx[c].ref++; die(c) };
+	   atomic { WHEN(!ctx[c].k1, cancel(c)); ctx_put(c); c++; WHEN(c > 1, c = 0; break) }
+	:: atomic { ctx[c].closed -> c++; WHEN(c > 1, c = 0; break) }
+	od;
+	!chain_runs;				/* dev::chain */
 	do
 	:: atomic { OVER -> service() }
 	:: atomic { cur == NONE -> LEAVE; goto quiet }
@@ -524,7 +535,10 @@ proctype Remove() {
 	:: atomic { cur == NONE -> LEAVE; break }
 	:: atomic { cur != NONE -> wedge(); LEAVE; break }
 	od;
-quiet:	atomic { assert(!hw_run || !bus_master);	/* P1: unmapped under the device */
+quiet:	gate == 0;				/* synchronize_srcu: all fences are signalled by now */
+	d_step { WHEN(!ctx[0].closed, ctx[0].ref++; drop(0); ctx_put(0)) };
+	d_step { WHEN(!ctx[1].closed, ctx[1].ref++; drop(1); ctx_put(1)) };
+	atomic { assert(!hw_run || !bus_master);	/* P1: unmapped under the device */
 		unmapped = 1; printf("everything is unmapped\n") };
 	d_step { chan_state = GONE; bus_master = 0; device_lock = 0; leaving-- };
 end:	release()
