@@ -201,6 +201,7 @@ int measure_pin(const struct bench *b);
 int measure_iommu(const struct bench *b);
 int measure_nop(const struct bench *b);
 int measure_death(const struct bench *b);
+int measure_bystander(const struct bench *b);
 int measure_growth(const struct bench *b);
 int measure_jobs(const struct bench *b);
 int measure_footprint(const struct bench *b);

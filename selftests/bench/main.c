@@ -31,6 +31,8 @@ static const struct measure measures[] = {
 	{ "map", measure_map, "memory allocated, mapped, freed", false },
 	{ "nop", measure_nop, "jobs that do nothing", false },
 	{ "death", measure_death, "from SIGKILL to waitpid()", false },
+	{ "bystander", measure_bystander,
+	  "a death, fault, SYNC and job beside another's death", true },
 	{ "growth", measure_growth, "what one more costs where there are many",
 	  true },
 	{ "jobs", measure_jobs, "... of jobs that wait", true },
