@@ -6,7 +6,9 @@
  */
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #define HUNG_MS 1500
 #define TRIES 8
 #define MODULE "/lib/modules/pindrop_sim.ko"
+#define TRACE "/sys/kernel/tracing/instances/pindrop_test"
 
 /* Of a device whose requests have no end. */
 FIXTURE(farewell)
@@ -334,6 +337,57 @@ TEST_F(module, is_not_in_use_after_waitpid)
 		ASSERT_EQ(before,
 			  pd_number_in("/sys/module/pindrop", "refcnt"));
 	}
+}
+
+static void idle_with_three_files(struct death_watch *w)
+{
+	idle(w);
+	idle(w);
+	idle(w);
+}
+
+/* Lines of the trace that tell of a stop after one that tells of an unpin. */
+static int stops_after_unpins(int *stops, int *unpins)
+{
+	FILE *f = fopen(TRACE "/trace", "re");
+	char line[512];
+	int late = 0;
+
+	*stops = 0;
+	*unpins = 0;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strstr(line, "pindrop_unpin:"))
+			++*unpins;
+		if (!strstr(line, "pindrop_ctx_kill:"))
+			continue;
+		++*stops;
+		late += *unpins > 0;
+	}
+	if (f)
+		fclose(f);
+	return late;
+}
+
+/* Unpinning gigabytes takes its time: the hardware of no file runs meanwhile. */
+TEST_F(module, stops_all_files_before_it_drops_memory)
+{
+	struct death_watch *w = &self->w;
+	int stops, unpins;
+	pid_t pid;
+
+	rmdir(TRACE);
+	if (mkdir(TRACE, 0700))
+		SKIP(return, "no tracing instances");
+	MUST(pd_write_file(TRACE "/events/pindrop/pindrop_ctx_kill/enable",
+			   "1"));
+	MUST(pd_write_file(TRACE "/events/pindrop/pindrop_unpin/enable", "1"));
+	pid = begin(w, idle_with_three_files);
+	ASSERT_LT(0, pid);
+	EXPECT_LE(0, death_ms(pid));
+	EXPECT_EQ(0, stops_after_unpins(&stops, &unpins));
+	EXPECT_EQ(3, stops);
+	EXPECT_EQ(3, unpins);
+	EXPECT_EQ(0, rmdir(TRACE));
 }
 
 TEST_HARNESS_MAIN

@@ -12,12 +12,14 @@
 
 #define DEBUGFS "/sys/kernel/debug/pindrop_sim"
 #define PARAMETERS "/sys/module/pindrop_sim/parameters"
+#define DRIVER "/sys/bus/platform/drivers/pindrop_sim"
 #define TRACING "/sys/kernel/tracing"
 #define TRACE TRACING "/instances/pindrop_test"
 
 static const char *const faults[] = {
 	"hang",		"error",	 "lost_irq",	  "all_ones",
 	"ignore_abort", "lie_terminate", "late_write_ms", "ignore_terminate",
+	"terminate_ms",
 };
 
 static long long read_number(const char *path)
@@ -104,10 +106,47 @@ static int device_set(const struct pd_env *env, const char *name,
 	return pd_write_file(path, text);
 }
 
-/* 0: none, 1: it cannot be reset, 2: that does not help. */
+/* 0: none, 1: it cannot be reset, 2: that does not help, 3: it is busy. */
 int sim_fail_reset(const struct pd_env *env, int how)
 {
 	return device_set(env, "fail_reset", how);
+}
+
+/* Its next removal is one that the bus reports. */
+int sim_unplug(const struct pd_env *env)
+{
+	return device_set(env, "unplugged", 1);
+}
+
+/* Bind it to its driver, and wait for its node; or unbind it. */
+int sim_bind(const struct pd_env *env, bool bind)
+{
+	__u64 since;
+	int err;
+
+	err = pd_write_file(bind ? DRIVER "/bind" : DRIVER "/unbind",
+			    env->info.out_device);
+	since = pd_now_ns();
+	while (bind && !err && access(env->path, F_OK)) {
+		if (pd_ms_since(since) > 2000)
+			return -ENODEV;
+		pd_sleep_ms(5);
+	}
+	return err;
+}
+
+/* Have it come back as one that can be cut off from memory, or cannot. */
+int sim_rebind(const struct pd_env *env, bool no_cut)
+{
+	int err = sim_bind(env, false);
+
+	if (!err)
+		err = pd_write_file(PARAMETERS "/no_cut", no_cut ? "1" : "0");
+	if (!err) {
+		pd_sleep_ms(50); /* the node's number is free by then */
+		err = sim_bind(env, true);
+	}
+	return err;
 }
 
 /* The machine stands still, and the device with it. */

@@ -58,6 +58,9 @@ int sim_set_all(const struct pd_env *env, const char *fault, long long value);
 long long sim_get(const struct pd_env *env, unsigned int chan,
 		  const char *fault);
 int sim_fail_reset(const struct pd_env *env, int how);
+int sim_unplug(const struct pd_env *env);
+int sim_bind(const struct pd_env *env, bool bind);
+int sim_rebind(const struct pd_env *env, bool no_cut);
 int sim_stall(const struct pd_env *env, long ms);
 int sim_incurable(const struct pd_env *env);
 int sim_reset(const struct pd_env *env, long long delay_us);

@@ -31,5 +31,5 @@ check demo_tells_it_in_order in_order \
 	'waitpid\(\) has returned'
 # The address space does not wait for the hardware.
 check demo_unmaps_meanwhile in_order \
-	'release begins' 'unmap_vmas' 'free_pgtables' 'is read idle' 'waitpid\(\) has returned'
+	'release begins' 'unmap_vmas' 'free_pgtables' 'farewell ends' 'waitpid\(\) has returned'
 exit "$bad"
