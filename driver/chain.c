@@ -165,7 +165,7 @@ static void chain_trace(struct pindrop_dev *dev, int step, int result)
 }
 
 /**
- * pindrop_chain_read_idle() - read all channels, whatever is issued on them
+ * pindrop_chain_read_idle() - read all channels, with pieces issued or without
  * @dev: the device
  *
  * Context: process context; dev::chain held.
@@ -336,8 +336,8 @@ void pindrop_chain_restart(struct pindrop_dev *dev)
 
 /*
  * Whether the device may be cut off without a reset: no other channel is usable,
- * so that a cut harms no other owner; or a job that hangs uses memory that others
- * share, whose fence must be signalled, and behind the cut only.
+ * so that a cut harms no other owner; or a hung job has a reservation fence, which
+ * the chain must signal, and behind the cut only.
  */
 static bool chain_may_cut(struct pindrop_dev *dev, struct pindrop_chan *hung)
 {
@@ -371,7 +371,7 @@ static int chain_try_reset(struct pindrop_dev *dev, struct pindrop_chan *hung,
 	/* The device is stopped meanwhile: a repeated attempt is to be short. */
 	bool repeated = hung && hung->state == PINDROP_CHAN_WEDGED;
 	unsigned int tries = repeated ? 1 : RESET_TRIES;
-	/* The chain's own work is who has a channel that hangs. */
+	/* Only the chain's own work has a hung channel, and signals fences. */
 	bool signalling = hung;
 	int err = -EOPNOTSUPP;
 	unsigned int reclaim;
@@ -735,14 +735,14 @@ static void chain_run(struct pindrop_chan *chan)
 	pindrop_watchdog_rearm_locked(chan);
 	spin_unlock_irq(&chan->lock);
 
-	if (known && chain_reset_is_due(dev) &&
-	    (hangs || dev->state == PINDROP_DEV_CUT))
+	if (dev->state == PINDROP_DEV_CUT && chain_all_quiet(dev) &&
+	    pindrop_chain_read_idle(dev))
+		pindrop_chain_restart(dev); /* late, but proof */
+	else if (known && chain_reset_is_due(dev) &&
+		 (hangs || dev->state == PINDROP_DEV_CUT))
 		chain_escalate(chan, true);
 	else if (hangs && !known)
 		chain_escalate(chan, false);
-	else if (dev->state == PINDROP_DEV_CUT && chain_all_quiet(dev) &&
-		 pindrop_chain_read_idle(dev))
-		pindrop_chain_restart(dev); /* late, but proof */
 	if (dev->state == PINDROP_DEV_RUNNING && !chain_is_wedged(dev))
 		chain_set_pending(dev, 0);
 	pindrop_tell_running(dev);
@@ -756,8 +756,8 @@ static void chain_run(struct pindrop_chan *chan)
  * was killed.
  *
  * Context: dev::wq; allocates nothing: fences of jobs that hang wait for this.
- * Takes dev::chain; whoever takes the device away waits for that, so that the
- * engine is there although the gate is not held.
+ * Takes dev::chain, which removal waits for, so that the engine is there although
+ * the gate is not held.
  */
 void pindrop_chain_work(struct work_struct *work)
 {

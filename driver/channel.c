@@ -315,7 +315,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 	int err;
 
 	lockdep_assert_held(&chan->lock);
-	/* Whoever changes these takes the lock afterwards: nothing new after. */
+	/* A writer of these takes the lock afterwards: then nothing new is issued. */
 	while (chan->state == PINDROP_CHAN_RUNNING &&
 	       READ_ONCE(chan->dev->state) == PINDROP_DEV_RUNNING &&
 	       !READ_ONCE(chan->dev->closed)) {

@@ -380,8 +380,8 @@ void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline,
  * @reason: enum pindrop_reason; the first one counts
  *
  * When it returns nothing of the context is queued, and the rest of the chain
- * has been started for what is on the hardware; also if somebody else, who may
- * have no time for it, is at it. pindrop_ctx_drop() is to follow.
+ * has been started for the pieces on the hardware; also if another path has
+ * stopped the context only half way. The caller calls pindrop_ctx_drop() next.
  *
  * Context: process context; dev::lock may be held, owner::lock not. Waits for
  * no hardware, and drops no memory.
@@ -437,8 +437,8 @@ unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason)
  * pindrop_ctx_drop() - drop what a stopped context holds
  * @ctx: the context; the caller holds a reference
  *
- * That may be gigabytes, which take their time. If somebody else is at it, both
- * are: the context is settled when the last one is done.
+ * Unpinning gigabytes takes long. If another path drops the context, too, both
+ * share the work, and the context settles when the last one is done.
  *
  * Context: process context; dev::lock may be held, owner::lock not: the last
  * reference but the caller's may go. Waits for no hardware.
@@ -504,7 +504,7 @@ static int pindrop_release(struct inode *inode, struct file *file)
 	mutex_lock(&dev->lock);
 	list_del(&ctx->dev_node);
 	mutex_unlock(&dev->lock);
-	/* The death of who is killed here has its own wait, and this deadline. */
+	/* A kill ends this wait. The farewell goes on with it, to this deadline. */
 	if (first && close_waits())
 		pindrop_ctx_wait(ctx, deadline, true);
 	/*

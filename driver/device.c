@@ -207,9 +207,9 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 }
 
 /*
- * Calls @fn for each context whose file is open, without dev::lock: a file that is
- * closed meanwhile must not wait for what is done to all the others. The device
- * is closed, so that there are no new ones.
+ * Call @fn for each context whose file is open, without dev::lock: a concurrent
+ * close() must not wait until @fn has visited all other contexts. The device is
+ * closed, so no context is added.
  */
 static void visit_ctxs(struct pindrop_dev *dev,
 		       void (*fn)(struct pindrop_ctx *ctx, void *data),
@@ -263,9 +263,9 @@ static void ctx_drop(struct pindrop_ctx *ctx, void *data)
 }
 
 /*
- * From here on nobody gets in; nothing of it is under way, or it is kept. The
- * gate's readers may allocate page tables, so reclaim memory, and so wait for
- * fences of ours: all are signalled before the gate is waited for.
+ * Shut the gate, end all jobs, and quarantine what the hardware does not finish.
+ * The gate's readers may allocate page tables, so reclaim memory, and so wait for
+ * our fences: the chain signals all of them before synchronize_srcu().
  */
 static void dev_quiesce(struct pindrop_dev *dev)
 {

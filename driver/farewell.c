@@ -3,14 +3,13 @@
  * The wait of a death.
  *
  * The notifier's release hook runs inside an SRCU section that all address
- * spaces of the machine share: whoever waits there has every other process
- * wait for its own death. So the hook only stops, and gives away a file that
- * nobody has a descriptor of. Its release runs as task work of the task that
- * dropped the last use of the address space, after the address space and
- * before that task is reported dead (or before the new program of an exec
- * begins): there the handles are dropped, and the hardware is waited for. The
- * page frames of an address space that is gone go back meanwhile. Those that
- * the device can reach are held by their buffers.
+ * spaces of the machine share: a wait there delays every other process's death.
+ * So the hook only stops the contexts, and gives away a file without a
+ * descriptor. Its release runs as task work of the task that dropped the last
+ * use of the address space, after exit_mmap() and before that task is reported
+ * dead (or before the new program of an exec begins): it drops the handles and
+ * waits for the hardware. The page frames of the address space are freed
+ * meanwhile; those that the device can reach are held by their buffers.
  */
 #include "pindrop.h"
 

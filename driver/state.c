@@ -10,13 +10,13 @@
  *   GONE      not looked at any more
  *
  * A request is issued only on a RUNNING queue of a RUNNING device. A state is
- * read under the lock of a queue, and a device's is written with dev::chain held
- * and then handed through the locks of all queues: whoever read the old state is
- * done when the transition returns.
+ * read under the lock of a queue. A device's is written with dev::chain held, and
+ * the transition then takes and drops the locks of all queues: a reader of the old
+ * state is done when it returns.
  *
- * Only the two functions at the end of this file write a state. They refuse a
- * transition that states.h does not have, set the queue's watchdog, and tell
- * the tracer.
+ * Only pindrop_dev_try_state() and pindrop_chan_try_state_locked() write a state.
+ * They refuse a transition that states.h does not have, set the queue's watchdog,
+ * and emit the tracepoint.
  */
 #include "states.h"
 

@@ -432,7 +432,7 @@ TEST_F(recovery, of_what_was_suspended)
 }
 
 /* A device that hangs is cut off and suspends, and stays so until it is idle. */
-TEST_F(recovery, of_what_was_suspended_as_it_hung)
+TEST_F(recovery, hung_device_suspends_and_stays_cut_off_until_idle)
 {
 	__u64 mine, begin;
 	int fd;
