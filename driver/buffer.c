@@ -181,6 +181,16 @@ static bool buf_bounces(struct pindrop_buf *buf)
 	       is_swiotlb_force_bounce(buf->dev->dma_dev);
 }
 
+/*
+ * Jobs have synced what the device wrote. A bounce buffer's
+ * older bytes would replace what the CPU wrote since, where a page lives on.
+ */
+static void buf_unmap_list(struct pindrop_buf *buf)
+{
+	dma_unmap_sgtable(buf->dev->dma_dev, &buf->sgt, buf->dir,
+			  buf->attrs | DMA_ATTR_SKIP_CPU_SYNC);
+}
+
 /**
  * pindrop_buf_unmap() - take a buffer from the device, for good
  * @buf: the buffer; nothing is issued with it any more
@@ -211,8 +221,7 @@ void pindrop_buf_unmap(struct pindrop_buf *buf)
 	else if (buf->import)
 		pindrop_import_unmap(buf);
 	else if (!buf->cpu)
-		dma_unmap_sgtable(dev->dma_dev, &buf->sgt, buf->dir,
-				  buf->attrs);
+		buf_unmap_list(buf);
 	else
 		dma_free_coherent(dev->dma_dev, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
@@ -236,7 +245,7 @@ static void buf_free_kept(struct pindrop_buf *buf)
 		dma_free_coherent(parent, buf->bytes, buf->cpu,
 				  sg_dma_address(buf->sgt.sgl));
 	else
-		dma_unmap_sgtable(parent, &buf->sgt, buf->dir, buf->attrs);
+		buf_unmap_list(buf);
 }
 
 static void buf_free_pages(struct pindrop_buf *buf)
