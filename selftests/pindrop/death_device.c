@@ -275,6 +275,41 @@ TEST_F(removal, cuts_submission_off)
 				  self->window->jobs_cancelled);
 }
 
+static void *sync_on_and_on(void *data)
+{
+	struct submitter *s = data;
+	const __u64 begin = pd_now_ns();
+
+	do {
+		s->error = pd_sync(s->fd, s->dst->handle,
+				   PINDROP_SYNC_BEGIN | PINDROP_SYNC_READ, 0,
+				   s->dst->len);
+		s->last++;
+	} while (!s->error && pd_ms_since(begin) < 2 * BOUND_MS);
+	return NULL;
+}
+
+/* The mapping that SYNC goes by is there as long as it is let in. */
+TEST_F(removal, ends_a_sync)
+{
+	struct pd_buf large;
+	struct submitter s = { .fd = self->fd, .dst = &large };
+	pthread_t thread;
+	__u64 begin;
+
+	MUST(pd_create(self->fd, 4 << 20, &large));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on_and_on, &s));
+	while (!*(volatile __u64 *)&s.last)
+		pd_sleep_ms(1);
+	begin = pd_now_ns();
+	MUST(UNBIND());
+	self->bound = false;
+	pthread_join(thread, NULL);
+	EXPECT_GT(BOUND_MS, pd_ms_since(begin));
+	EXPECT_EQ(-ENODEV, s.error);
+	pd_unmap(&large);
+}
+
 /* A page that is not there until somebody says what is in it. */
 static void *slow_page(size_t page, int *uffd)
 {

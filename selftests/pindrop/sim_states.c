@@ -471,4 +471,55 @@ TEST_F(states, removal_waits_for_an_exporters_lock_alone)
 	BIND_AGAIN();
 }
 
+/*
+ * The same with memory that a LOST job keeps: its owner's death has not unmapped
+ * it, so the removal does, and the exporter has its pages when there is proof.
+ */
+TEST_F(states, removal_unmaps_an_import_of_a_lost_job)
+{
+	struct share_peer p = SHARE_NO_PEER;
+	struct pd_buf in;
+	pid_t holder, remover;
+	__u64 since;
+	int said = log_says("removal waits:");
+
+	ASSERT_LE(0, said);
+	MUST(share_peer(&p, 4, PEER_DYNAMIC));
+	MUST(pd_import(self->fd, p.dmabuf, &in));
+	MUST(sim_incurable(&self->env));
+	SET("hang", 1);
+	ASSERT_EQ(1, pd_start_on(self->fd, 0, &self->src, &in, in.len));
+	EXPECT_EQ(-EIO, pd_result(self->fd, 1));
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_EQ(1, share_count(&p, PEER_MAPPED));
+	holder = fork();
+	ASSERT_LE(0, holder);
+	if (!holder)
+		_exit(!!share_lock(&p, LOCKED_MS));
+	pd_sleep_ms(50);
+	since = pd_now_ns();
+	remover = fork();
+	ASSERT_LE(0, remover);
+	if (!remover)
+		_exit(!!sim_bind(&self->env, false));
+	/* The other owner's close does not wait for the exporter. */
+	close(self->other);
+	self->other = -1;
+	EXPECT_GT(LOCKED_MS - SLACK_MS, pd_ms_since(since));
+	EXPECT_EQ(0, waitpid(remover, NULL, WNOHANG));
+	EXPECT_EQ(0, pd_join(holder));
+	EXPECT_EQ(0, pd_join(remover));
+	EXPECT_LT(LOCKED_MS - 200, pd_ms_since(since));
+	EXPECT_LE(said + 2, log_says("removal waits:"));
+	EXPECT_EQ(0, share_count(&p, PEER_MAPPED));
+	LET_GO();
+	/* Found idle it frees the old node, and may have come too early for its number. */
+	sim_bind(&self->env, true);
+	MUST(sim_bind(&self->env, false));
+	pd_sleep_ms(50);
+	BIND_AGAIN();
+	share_peer_end(&p);
+}
+
 TEST_HARNESS_MAIN
