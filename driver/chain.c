@@ -179,7 +179,7 @@ bool pindrop_chain_read_idle(struct pindrop_dev *dev)
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
 		idle &= pindrop_chan_service_locked(chan) > 0;
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 	return idle;
 }
@@ -198,7 +198,7 @@ static bool chain_within_timeout(struct pindrop_chan *chan)
 		in_time = false;
 	else
 		in_time |= !!chain_left_locked(chan);
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 	return in_time;
 }
 
@@ -245,7 +245,7 @@ static void chain_mark_guilty(struct pindrop_chan *chan)
 					 node);
 	if (piece && !chain_left_locked(chan))
 		piece->culprit = true;
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 }
 
 /* K4. The engine may be asked for several channels at a time. */
@@ -289,7 +289,7 @@ static void chain_resume(struct pindrop_dev *dev)
 			pindrop_chan_set_state_locked(chan,
 						      PINDROP_CHAN_RUNNING);
 		chain_kick_locked(chan);
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 }
 
@@ -302,7 +302,7 @@ static void chain_lose_devmem(struct pindrop_dev *dev)
 		spin_lock_irq(&chan->lock);
 		if (dev->devmem_lost)
 			pindrop_chan_lose_devmem_locked(chan);
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 	dev->devmem_lost = false;
 }
@@ -330,7 +330,7 @@ void pindrop_chain_restart(struct pindrop_dev *dev)
 			pindrop_chan_set_state_locked(chan,
 						      PINDROP_CHAN_RUNNING);
 		chain_kick_locked(chan);
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 }
 
@@ -354,7 +354,7 @@ static bool chain_may_cut(struct pindrop_dev *dev, struct pindrop_chan *hung)
 			usable |= chan->state == PINDROP_CHAN_RUNNING ||
 				  (chan->state == PINDROP_CHAN_STOPPING &&
 				   list_empty(&chan->issued));
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 	return shares || !usable;
 }
@@ -562,7 +562,9 @@ static bool chain_wedge(struct pindrop_chan *chan)
 		    PINDROP_BROKEN(K6))
 			pindrop_chan_signal_lost_locked(chan);
 	}
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
+	if (wedged)
+		pindrop_chan_fail_queued(chan);
 	return wedged;
 }
 
@@ -643,7 +645,7 @@ static bool chain_stop_chan(struct pindrop_chan *chan)
 		chan->state != PINDROP_CHAN_RUNNING;
 	if (!quiet)
 		pindrop_chan_set_state_locked(chan, PINDROP_CHAN_STOPPING);
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 	if (quiet)
 		return false;
 	WRITE_ONCE(dev->stopping, dev->stopping + 1);
@@ -685,7 +687,7 @@ static bool chain_still_wedged(struct pindrop_chan *chan)
 		 (dev->state == PINDROP_DEV_RUNNING ||
 		  dev->state == PINDROP_DEV_CUT) &&
 		 !READ_ONCE(dev->closed);
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 	return wedged;
 }
 
@@ -733,7 +735,7 @@ static void chain_run(struct pindrop_chan *chan)
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan);
 	known = chan->state == PINDROP_CHAN_WEDGED;
 	pindrop_watchdog_rearm_locked(chan);
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 
 	if (dev->state == PINDROP_DEV_CUT && chain_all_quiet(dev) &&
 	    pindrop_chain_read_idle(dev))
@@ -808,7 +810,7 @@ bool pindrop_chain_stop(struct pindrop_dev *dev, bool patient)
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
 		chain_abort_locked(chan);
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 	if (pindrop_chain_poll(dev, patient ? dev->limits.depth : 1, patient))
 		return true;
@@ -845,7 +847,7 @@ void pindrop_chain_remove(struct pindrop_dev *dev)
 	for_each_chan(chan, dev) {
 		spin_lock_irq(&chan->lock);
 		pindrop_chan_set_state_locked(chan, PINDROP_CHAN_GONE);
-		spin_unlock_irq(&chan->lock);
+		pindrop_chan_unlock_irq(chan);
 	}
 	pindrop_dev_set_state(dev, PINDROP_DEV_GONE);
 	/* Not before that: an interrupt could report what is over by then. */

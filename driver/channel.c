@@ -10,9 +10,6 @@
 
 #include "trace.h"
 
-/* Jobs begun in one go with interrupts off. */
-#define PUMP_BUDGET 64
-
 /**
  * pindrop_chan_init() - make a channel ready
  * @dev: its device
@@ -31,6 +28,8 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 	spin_lock_init(&chan->lock);
 	INIT_LIST_HEAD(&chan->runq);
 	INIT_LIST_HEAD(&chan->waitq);
+	INIT_LIST_HEAD(&chan->notify);
+	INIT_LIST_HEAD(&chan->fences);
 	INIT_LIST_HEAD(&chan->issued);
 	INIT_LIST_HEAD(&chan->replay);
 	INIT_LIST_HEAD(&chan->free_pieces);
@@ -193,13 +192,17 @@ static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
 	return 0;
 }
 
-/* A job has nothing more to issue; ends it if it has nothing out either. */
-static void job_unqueue(struct pindrop_chan *chan, struct pindrop_queue *queue,
-			struct pindrop_job *job)
+static void job_take_off(struct pindrop_queue *queue, struct pindrop_job *job)
 {
 	list_del_init(&job->node);
 	if (list_empty(&queue->jobs))
-		list_del_init(&queue->node);
+		pindrop_turn_del_locked(queue);
+}
+
+/* A job has nothing more to issue; ends it if it has nothing out either. */
+static void job_unqueue(struct pindrop_queue *queue, struct pindrop_job *job)
+{
+	job_take_off(queue, job);
 	if (!job->pieces)
 		pindrop_job_finish(job, job->error);
 }
@@ -242,18 +245,36 @@ static bool queue_waits_for_fence(struct pindrop_queue *queue)
 	return false;
 }
 
-/* The first in turn that can go on, or NULL. */
-static struct pindrop_queue *queue_next(struct pindrop_chan *chan)
+/* Out of the way: pindrop_chan_go_on() brings it back. */
+static void queue_set_waiting(struct pindrop_chan *chan,
+			      struct pindrop_queue *queue)
 {
+	pindrop_turn_del_locked(queue);
+	list_add_tail(&queue->node, &chan->waitq);
+}
+
+/*
+ * The first in turn that can go on, or NULL. Those that cannot, and stay, have
+ * a piece out, or are the tenant of the device's memory: they are few.
+ */
+static struct pindrop_queue *queue_next(struct pindrop_chan *chan,
+					unsigned int *budget)
+{
+	struct pindrop_turn *turn, *next_turn;
 	struct pindrop_queue *queue, *next;
 
-	list_for_each_entry_safe(queue, next, &chan->runq, node) {
-		/* Out of the way: pindrop_chan_go_on() brings it back. */
-		if (queue_waits_for_fence(queue))
-			list_move_tail(&queue->node, &chan->waitq);
-		else if (!queue_waits(chan, queue))
-			return queue;
-	}
+	list_for_each_entry_safe(turn, next_turn, &chan->runq, node)
+		list_for_each_entry_safe(queue, next, &turn->queues, node) {
+			if (!*budget)
+				return NULL;
+			if (!queue_waits_for_fence(queue)) {
+				if (!queue_waits(chan, queue))
+					return queue;
+				continue;
+			}
+			queue_set_waiting(chan, queue);
+			--*budget;
+		}
 	return NULL;
 }
 
@@ -273,7 +294,7 @@ static void piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
 	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node))
 		pindrop_job_finish(job, job->error);
 	else if (job->error)
-		job_unqueue(chan, queue, job);
+		job_unqueue(queue, job);
 }
 
 /**
@@ -292,23 +313,24 @@ void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 
 	spin_lock_irqsave(&chan->lock, flags);
 	if (!list_empty(&queue->node))
-		list_move_tail(&queue->node, &chan->runq);
+		pindrop_turn_add_locked(queue);
 	pindrop_chan_pump_locked(chan);
-	spin_unlock_irqrestore(&chan->lock, flags);
+	pindrop_chan_unlock_irqrestore(chan, flags);
 }
 
 /**
  * pindrop_chan_pump_locked() - give the hardware what it can take
  * @chan: the channel
  *
- * One piece a context, then the next context's turn. Jobs that need no
- * hardware are taken so many at a time; the chain's work goes on with the rest.
+ * One piece, then the next user's turn, and within his the next context's. Jobs
+ * that need no hardware are taken so many at a time; the chain's work goes on with
+ * the rest.
  *
  * Context: channel lock held; inside the gate, or called by the engine.
  */
 void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 {
-	unsigned int budget = PUMP_BUDGET;
+	unsigned int budget = PINDROP_END_BATCH;
 	struct pindrop_piece *piece;
 	struct pindrop_queue *queue;
 	struct pindrop_job *job;
@@ -331,23 +353,25 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 		}
 		if (list_empty(&chan->free_pieces))
 			break;
-		queue = queue_next(chan);
-		if (!queue)
-			break;
-		if (!budget--) {
+		queue = queue_next(chan, &budget);
+		if (!budget) {
 			queue_work(chan->dev->wq, &chan->chain);
 			break;
 		}
+		if (!queue)
+			break;
+		budget--;
 		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
 		piece = list_first_entry(&chan->free_pieces,
 					 struct pindrop_piece, node);
-		list_move_tail(&queue->node, &chan->runq);
+		list_move_tail(&queue->node, &queue->turn->queues);
+		list_move_tail(&queue->turn->node, &chan->runq);
 		if (job->op == PINDROP_OP_COPY && !job->error) {
 			if (piece_fill(chan, job, piece))
 				job->error = piece_issue(chan, queue, piece);
 		}
 		if (job->error || !job->left)
-			job_unqueue(chan, queue, job);
+			job_unqueue(queue, job);
 	}
 }
 
@@ -409,6 +433,11 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_done);
 
+static bool chan_has_queued(const struct pindrop_chan *chan)
+{
+	return !list_empty(&chan->runq) || !list_empty(&chan->waitq);
+}
+
 /**
  * pindrop_chan_service_locked() - look at the hardware, go on with what there is
  * @chan: the channel
@@ -428,8 +457,12 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 	idle = dev->ops->service(dev->engine, chan->id);
 	if (chan->state == PINDROP_CHAN_WEDGED && busy &&
 	    list_empty(&chan->issued) && !READ_ONCE(dev->closed)) {
-		/* Late, but proof: good as new, unless all of it is cut off. */
-		if (READ_ONCE(dev->state) == PINDROP_DEV_RUNNING)
+		/*
+		 * Late, but proof: good as new, unless all of it is cut off, or
+		 * what was queued before is not failed yet.
+		 */
+		if (READ_ONCE(dev->state) == PINDROP_DEV_RUNNING &&
+		    !chan_has_queued(chan))
 			pindrop_chan_set_state_locked(chan,
 						      PINDROP_CHAN_RUNNING);
 		queue_work(dev->wq, &chan->chain);
@@ -457,7 +490,7 @@ void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
 	if (dev->chans[chan].state != PINDROP_CHAN_GONE &&
 	    (state == PINDROP_DEV_RUNNING || state == PINDROP_DEV_CUT))
 		pindrop_chan_service_locked(&dev->chans[chan]);
-	spin_unlock_irqrestore(&dev->chans[chan].lock, flags);
+	pindrop_chan_unlock_irqrestore(&dev->chans[chan], flags);
 }
 EXPORT_SYMBOL_GPL(pindrop_service);
 
@@ -551,28 +584,53 @@ bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 	       !trace_pindrop_job_retire_enabled();
 }
 
-static void chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
-			 struct pindrop_job *job)
+/* All of a list at a time; only the tickets are written one by one. */
+static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			struct list_head *jobs, unsigned int count)
 {
 	struct pindrop_queue *queue = &ctx->queues[chan->id];
+	struct pindrop_job *job =
+		list_last_entry(jobs, struct pindrop_job, node);
+	u64 first = pindrop_order_begin_locked(ctx, count, !job->ring);
+	u64 ticket = first;
+	unsigned int n = 0;
 
 	lockdep_assert_held(&chan->lock);
-	lockdep_assert_held(&ctx->lock);
-	if (!job->zero) {
-		job->ticket = ++ctx->last_ticket;
-		kref_get(&job->ref); /* ctx::order's */
-		list_add_tail(&job->order, &ctx->order);
+	list_for_each_entry(job, jobs, node) {
+		if (!job->zero)
+			job->ticket = ticket++;
+		/* One whose fences are there may still have to fail for them. */
+		if (!job->batch)
+			job->state = PINDROP_JOB_QUEUED;
+		trace_pindrop_job_submit(job, 0);
+		n++;
 	}
-	kref_get(&ctx->ref); /* the job's, until it is retired */
-	ctx->live++;
-	atomic64_inc(&chan->dev->stats.inflight);
+	/* The jobs', until they are retired. */
+	refcount_add(n, &ctx->ref.refcount);
+	ctx->live += n;
+	atomic64_add(n, &chan->dev->stats.inflight);
 	if (list_empty(&queue->jobs))
-		list_add_tail(&queue->node, &chan->runq);
-	list_move_tail(&job->node, &queue->jobs);
-	/* One whose fences are there already may still have to fail for them. */
-	if (!job->batch)
-		job->state = PINDROP_JOB_QUEUED;
-	trace_pindrop_job_submit(job, 0);
+		pindrop_turn_add_locked(queue);
+	list_splice_tail_init(jobs, &queue->jobs);
+	return first;
+}
+
+/* Why a context cannot have so many more, or 0. */
+static int chan_refuses(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+			unsigned int count)
+{
+	/* I4. Pairs with the end of the context: see pindrop_ctx_stop(). */
+	int err = PINDROP_BROKEN(I4) ? 0 : pindrop_ctx_dead_errno(ctx);
+
+	if (err)
+		return err;
+	if (chan->state == PINDROP_CHAN_WEDGED)
+		return -EIO;
+	/* Behind an older job of another channel what is over counts, too. */
+	if (ctx->live + count > PINDROP_MAX_QUEUED ||
+	    count > pindrop_order_open(ctx))
+		return -EDQUOT;
+	return 0;
 }
 
 /**
@@ -595,47 +653,64 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count,
 			u64 *first, u64 *last)
 {
-	struct pindrop_job *job, *next;
+	struct pindrop_job *zero =
+		list_first_entry(jobs, struct pindrop_job, node);
 	bool clear = false;
 	int err;
 
+	if (!zero->zero)
+		zero = NULL;
 	spin_lock_irq(&chan->lock);
 	spin_lock(&ctx->lock);
-	/* I4. Pairs with the end of the context: see pindrop_ctx_stop(). */
-	err = PINDROP_BROKEN(I4) ? 0 : pindrop_ctx_dead_errno(ctx);
-	if (!err && chan->state == PINDROP_CHAN_WEDGED)
-		err = -EIO;
-	if (!err && ctx->live + count > PINDROP_MAX_QUEUED)
-		err = -EDQUOT;
+	err = chan_refuses(chan, ctx, count);
 	if (err)
 		goto out;
 	err = pindrop_user_charge(&ctx->user->jobs, count, PINDROP_USER_JOBS);
 	if (err)
 		goto out;
-	job = list_first_entry(jobs, struct pindrop_job, node);
-	if (job->zero)
+	if (zero)
 		err = lease_take(chan, ctx, &clear);
 	if (err) {
 		atomic64_sub(count, &ctx->user->jobs);
 		goto out;
 	}
-	*first = ctx->last_ticket + 1;
-	list_for_each_entry_safe(job, next, jobs, node)
-		if (!job->zero || clear)
-			chan_enqueue(chan, ctx, job);
+	if (zero && !clear)
+		list_del_init(&zero->node);
+	*first = chan_enqueue(chan, ctx, jobs, count);
 	*last = ctx->last_ticket;
+	if (zero && !clear)
+		list_add(&zero->node, jobs);
 	WRITE_ONCE(ctx->status->page->submitted, ctx->last_ticket);
-	ctx->quiet = true;
+	ctx->quiet++;
 out:
 	spin_unlock(&ctx->lock);
 	if (!err) {
 		pindrop_chan_pump_locked(chan);
 		spin_lock(&ctx->lock);
-		ctx->quiet = false;
+		ctx->quiet--;
 		spin_unlock(&ctx->lock);
 	}
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 	return err;
+}
+
+/* True if there are more. */
+static bool cancel_some(struct pindrop_queue *queue, int error,
+			unsigned int *count)
+{
+	unsigned int budget = PINDROP_END_BATCH;
+	struct pindrop_job *job;
+
+	while ((job = list_first_entry_or_null(&queue->jobs, struct pindrop_job,
+					       node))) {
+		if (!budget--)
+			return true;
+		++*count;
+		if (!job->error)
+			job->error = error;
+		job_unqueue(queue, job);
+	}
+	return false;
 }
 
 /**
@@ -653,26 +728,30 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error)
 {
 	struct pindrop_queue *queue = &ctx->queues[chan->id];
-	struct pindrop_piece *piece, *next_piece;
-	struct pindrop_job *job, *next;
+	struct pindrop_piece *piece, *next;
 	unsigned int count = 0;
+	bool more;
 
 	spin_lock_irq(&chan->lock);
 	trace_pindrop_kill_step(chan, ctx->id, 0, PINDROP_STEP_START, 0);
-	list_for_each_entry_safe(job, next, &queue->jobs, node) {
-		if (PINDROP_BROKEN(K1))
-			break;
-		count++;
-		if (!job->error)
-			job->error = error;
-		job_unqueue(chan, queue, job);
-	}
+	/* None of them begins, however many there are. */
+	if (!PINDROP_BROKEN(K1))
+		pindrop_turn_del_locked(queue);
 	/* Thrown away by a reset that is not over: not done again. */
-	list_for_each_entry_safe(piece, next_piece, &chan->replay, node)
+	list_for_each_entry_safe(piece, next, &chan->replay, node)
 		if (piece->job->ctx == ctx)
 			piece_end(chan, piece, error);
-	trace_pindrop_kill_step(chan, ctx->id, 1, PINDROP_STEP_START, count);
-	spin_unlock_irq(&chan->lock);
+	do {
+		more = !PINDROP_BROKEN(K1) &&
+		       cancel_some(queue, error, &count);
+		if (!more)
+			trace_pindrop_kill_step(chan, ctx->id, 1,
+						PINDROP_STEP_START, count);
+		pindrop_chan_unlock_irq(chan);
+		cond_resched();
+		if (more)
+			spin_lock_irq(&chan->lock);
+	} while (more);
 }
 
 static bool job_names(const struct pindrop_job *job,
@@ -732,41 +811,44 @@ static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 }
 
 /**
- * pindrop_chan_revoke() - K1 and K2 for what uses a buffer that was taken back
+ * pindrop_chan_revoke_job() - K1 for a job whose memory was taken back
+ * @job: the job; the caller holds a reference. Its buffer is marked as revoked
+ *
+ * If it is queued it fails now; if it is not yet, in its turn.
+ *
+ * Context: process context; takes the channel's lock.
+ */
+void pindrop_chan_revoke_job(struct pindrop_job *job)
+{
+	struct pindrop_chan *chan = job->chan;
+
+	spin_lock_irq(&chan->lock);
+	if (job->ticket && job->state != PINDROP_JOB_FINISHED &&
+	    !list_empty(&job->node)) {
+		job_revoke(job);
+		job_unqueue(&job->ctx->queues[chan->id], job);
+	}
+	pindrop_chan_unlock_irq(chan);
+}
+
+/**
+ * pindrop_chan_revoke() - K2 for what uses a buffer that was taken back
  * @chan: the channel
  * @buf: the buffer, marked as revoked
- * @queued: look at what is queued, too: once, for nothing is queued any more that
- *	uses it
  *
- * What is queued with it fails, what is on the hardware is not gone on with.
+ * What is on the hardware is not gone on with.
  *
  * Context: process context; takes the channel's lock.
  * Return: true while some of it is on the hardware.
  */
-bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf,
-			 bool queued)
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
 {
-	struct pindrop_queue *queue, *next_queue;
-	struct pindrop_job *job, *next;
 	bool busy;
 
 	spin_lock_irq(&chan->lock);
-	/* Who waits for a fence too; the pump sorts them out again. */
-	if (queued)
-		list_splice_tail_init(&chan->waitq, &chan->runq);
-	/* A queue goes with its context's last job, and that with this lock. */
-	list_for_each_entry_safe(queue, next_queue, &chan->runq, node) {
-		if (!queued)
-			break;
-		list_for_each_entry_safe(job, next, &queue->jobs, node)
-			if (job_names(job, buf)) {
-				job_revoke(job);
-				job_unqueue(chan, queue, job);
-			}
-	}
 	busy = revoke_pieces(chan, buf);
 	pindrop_chan_pump_locked(chan);
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 	return busy;
 }
 
@@ -780,41 +862,93 @@ static void chan_end_issued_locked(struct pindrop_chan *chan, int error)
 
 /**
  * pindrop_chan_fail_locked() - nothing more is done on this channel
- * @chan: the channel, hung
+ * @chan: the channel, WEDGED
  *
- * All that is queued fails once, what is on the hardware is LOST.
+ * What is on the hardware is LOST. What is queued is to be failed by
+ * pindrop_chan_fail_queued(), which has to follow.
  *
  * Context: channel lock held.
  */
 void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 {
-	struct pindrop_queue *queue, *next_queue;
 	struct pindrop_piece *piece, *next_piece;
-	struct pindrop_job *job, *next;
-	LIST_HEAD(jobs);
+	struct pindrop_job *job;
 
 	lockdep_assert_held(&chan->lock);
-	list_splice_tail_init(&chan->waitq, &chan->runq);
-	list_for_each_entry_safe(queue, next_queue, &chan->runq, node) {
-		list_del_init(&queue->node);
-		list_splice_tail_init(&queue->jobs, &jobs);
-	}
-	/* The queue is part of a context that may go with its last job. */
-	list_for_each_entry_safe(job, next, &jobs, node) {
-		list_del_init(&job->node);
-		pindrop_job_give_up(job, "the queue hangs");
-		if (!job->pieces)
-			pindrop_job_finish(job, job->error);
-	}
 	list_for_each_entry_safe(piece, next_piece, &chan->replay, node) {
 		pindrop_job_give_up(piece->job, "the queue hangs");
 		piece_end(chan, piece, -EIO);
 	}
 	if (PINDROP_BROKEN(K8))
 		chan_end_issued_locked(chan, -EIO);
-	list_for_each_entry(piece, &chan->issued, node)
-		if (piece->job->state == PINDROP_JOB_QUEUED)
-			pindrop_job_lose(piece->job);
+	list_for_each_entry(piece, &chan->issued, node) {
+		job = piece->job;
+		if (job->state != PINDROP_JOB_QUEUED)
+			continue;
+		if (!list_empty(&job->node))
+			job_take_off(&job->ctx->queues[chan->id], job);
+		pindrop_job_lose(job);
+	}
+}
+
+/* A queue with jobs, or NULL. */
+static struct pindrop_queue *chan_first_queue(struct pindrop_chan *chan)
+{
+	struct pindrop_turn *turn =
+		list_first_entry_or_null(&chan->runq, struct pindrop_turn, node);
+
+	if (turn)
+		return list_first_entry(&turn->queues, struct pindrop_queue,
+					node);
+	return list_first_entry_or_null(&chan->waitq, struct pindrop_queue,
+					node);
+}
+
+/* True if there are more. */
+static bool fail_some(struct pindrop_chan *chan)
+{
+	unsigned int budget = PINDROP_END_BATCH;
+	struct pindrop_queue *queue;
+	struct pindrop_job *job;
+
+	while ((queue = chan_first_queue(chan))) {
+		if (!budget--)
+			return true;
+		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
+		pindrop_job_give_up(job, "the queue hangs");
+		job_unqueue(queue, job);
+	}
+	return false;
+}
+
+/**
+ * pindrop_chan_fail_queued() - fail what is queued on a channel that hangs, once
+ * @chan: the channel; does nothing unless it is WEDGED
+ *
+ * It stays WEDGED, and so takes nothing new, until that is done; also if it was
+ * proved idle meanwhile.
+ *
+ * Context: process context; dev::chain held; takes the channel's lock.
+ */
+void pindrop_chan_fail_queued(struct pindrop_chan *chan)
+{
+	struct pindrop_dev *dev = chan->dev;
+	bool more;
+
+	do {
+		spin_lock_irq(&chan->lock);
+		more = chan->state == PINDROP_CHAN_WEDGED && fail_some(chan);
+		if (!more && chan->state == PINDROP_CHAN_WEDGED &&
+		    list_empty(&chan->issued) &&
+		    dev->state == PINDROP_DEV_RUNNING &&
+		    !READ_ONCE(dev->closed)) {
+			pindrop_chan_set_state_locked(chan,
+						      PINDROP_CHAN_RUNNING);
+			queue_work(dev->wq, &chan->chain);
+		}
+		pindrop_chan_unlock_irq(chan);
+		cond_resched();
+	} while (more);
 }
 
 /**
@@ -875,5 +1009,5 @@ void pindrop_chan_prove(struct pindrop_chan *chan, int error)
 {
 	spin_lock_irq(&chan->lock);
 	chan_end_issued_locked(chan, error);
-	spin_unlock_irq(&chan->lock);
+	pindrop_chan_unlock_irq(chan);
 }

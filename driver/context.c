@@ -113,15 +113,19 @@ static struct pindrop_ctx *ctx_create(struct pindrop_dev *dev)
 	mutex_init(&ctx->reaping);
 	spin_lock_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->owner_node);
-	INIT_LIST_HEAD(&ctx->order);
-	INIT_LIST_HEAD(&ctx->failed);
 	INIT_LIST_HEAD(&ctx->done);
-	for (i = 0; i < n; i++) {
-		INIT_LIST_HEAD(&ctx->queues[i].node);
-		INIT_LIST_HEAD(&ctx->queues[i].jobs);
-	}
 	ctx->status = status_create();
 	ctx->user = pindrop_user_get();
+	if (ctx->user)
+		ctx->client = pindrop_client_get(dev, ctx->user);
+	for (i = 0; ctx->client && i < n; i++) {
+		ctx->queues[i].ctx = ctx;
+		ctx->queues[i].chan = &dev->chans[i];
+		ctx->queues[i].turn = &ctx->client->turns[i];
+		INIT_LIST_HEAD(&ctx->queues[i].node);
+		INIT_LIST_HEAD(&ctx->queues[i].jobs);
+		INIT_LIST_HEAD(&ctx->queues[i].notify);
+	}
 	return ctx;
 }
 
@@ -130,9 +134,12 @@ static void ctx_destroy(struct pindrop_ctx *ctx)
 	xa_destroy(&ctx->handles);
 	if (ctx->status)
 		pindrop_status_put(ctx->status);
+	if (ctx->client)
+		pindrop_client_put(ctx->dev, ctx->client);
 	if (ctx->user)
 		pindrop_user_put(ctx->user);
-	kfree(ctx);
+	kvfree(ctx->order);
+	kfree_rcu(ctx, rcu);
 }
 
 /* Removal sets the flag before it takes the lock: it sees us, or we it. */
@@ -169,7 +176,7 @@ static int pindrop_open(struct inode *inode, struct file *file)
 	if (!ctx)
 		return -ENOMEM;
 	ctx->mapping = file->f_mapping;
-	err = ctx->status && ctx->user ? ctx_add(ctx) : -ENOMEM;
+	err = ctx->status && ctx->client ? ctx_add(ctx) : -ENOMEM;
 	if (err) {
 		ctx_destroy(ctx);
 		return err;
@@ -184,10 +191,7 @@ static void ctx_free(struct kref *ref)
 {
 	struct pindrop_ctx *ctx = container_of(ref, struct pindrop_ctx, ref);
 	struct pindrop_dev *dev = ctx->dev;
-	struct pindrop_job *job, *next;
 
-	list_for_each_entry_safe(job, next, &ctx->failed, order)
-		pindrop_job_put(job);
 	if (ctx->ring)
 		pindrop_ring_put(ctx->ring);
 	if (ctx->owner)
@@ -312,7 +316,8 @@ void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx)
 	unsigned int state = ctx->state;
 
 	lockdep_assert_held(&ctx->lock);
-	if (state == PINDROP_STATE_OPEN || !ctx->dropped || ctx->claims)
+	if (state == PINDROP_STATE_OPEN || !ctx->dropped || ctx->claims ||
+	    ctx->untold)
 		return;
 	if (!ctx->live) {
 		state = PINDROP_STATE_DRAINED;
@@ -405,6 +410,8 @@ unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason)
 	 */
 	spin_lock_irq(&ctx->lock);
 	first = ctx->state == PINDROP_STATE_OPEN;
+	/* Once for all jobs that are cancelled, however many. */
+	ctx->quiet++;
 	if (first) {
 		ctx->reason = reason;
 		if (!PINDROP_BROKEN(K0))
@@ -414,7 +421,7 @@ unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason)
 	if (first)
 		trace_pindrop_ctx_kill(ctx);
 	else if (READ_ONCE(ctx->stopped))
-		return deadline;
+		goto out;
 
 	for (i = 0; i < dev->limits.channels; i++)
 		pindrop_chan_cancel(&dev->chans[i], ctx,
@@ -430,6 +437,8 @@ unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason)
 	for (i = 0; i < dev->limits.channels; i++)
 		pindrop_chain_kick(&dev->chans[i]);
 	WRITE_ONCE(ctx->stopped, true);
+out:
+	pindrop_notify_end(ctx);
 	return deadline;
 }
 

@@ -357,6 +357,8 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	INIT_WORK(&dev->tell, pindrop_tell_work);
 	mutex_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->kept);
+	INIT_LIST_HEAD(&dev->clients);
+	spin_lock_init(&dev->clients_lock);
 	INIT_LIST_HEAD(&dev->ctxs);
 	INIT_LIST_HEAD(&dev->shares);
 	spin_lock_init(&dev->lease_lock);

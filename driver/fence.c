@@ -30,13 +30,17 @@
  * struct pindrop_fence - one that we signal
  * @base: first, and what others hold
  * @lock: @base's
- * @ctx: whose jobs it stands for; held by them until it is signalled
+ * @ctx: whose jobs it stands for; held until it is signalled
+ * @node: in chan::fences, when it is to be; with a reference
+ * @result: what it is to be signalled with
  * @timeline: the node's name
  */
 struct pindrop_fence {
 	struct dma_fence base;
 	spinlock_t lock; /* @base's */
-	const struct pindrop_ctx *ctx;
+	struct pindrop_ctx *ctx;
+	struct list_head node;
+	int result;
 	char timeline[16];
 };
 
@@ -107,7 +111,7 @@ static const struct dma_fence_ops fence_ops = {
 	.release = fence_release,
 };
 
-static struct pindrop_fence *fence_create(const struct pindrop_ctx *ctx)
+static struct pindrop_fence *fence_create(struct pindrop_ctx *ctx)
 {
 	struct pindrop_fence *fence;
 
@@ -129,6 +133,36 @@ static void fence_signal(struct pindrop_fence *fence, int result)
 	if (result)
 		dma_fence_set_error(&fence->base, result);
 	dma_fence_signal(&fence->base);
+}
+
+/* Under the locks that its job ends under: who releases them signals. */
+static void fence_queue_locked(struct pindrop_fence *fence,
+			       struct pindrop_chan *chan, int result)
+{
+	lockdep_assert_held(&chan->lock);
+	dma_fence_get(&fence->base); /* pindrop_fences_signal()'s */
+	pindrop_notify_hold_locked(fence->ctx);
+	fence->result = result;
+	list_add_tail(&fence->node, &chan->fences);
+}
+
+/**
+ * pindrop_fences_signal() - signal fences of jobs that have ended
+ * @fences: pindrop_fence::node, taken from chan::fences
+ *
+ * Context: any, no lock of ours held; under RCU.
+ */
+void pindrop_fences_signal(struct list_head *fences)
+{
+	struct pindrop_fence *fence, *next;
+
+	list_for_each_entry_safe(fence, next, fences, node) {
+		struct pindrop_ctx *ctx = fence->ctx;
+
+		fence_signal(fence, fence->result);
+		dma_fence_put(&fence->base);
+		pindrop_notify_fence(ctx);
+	}
 }
 
 /**
@@ -450,8 +484,8 @@ bool pindrop_batch_waits(struct pindrop_batch *batch)
  * @job: one that has a batch
  * @result: 0 or -errno
  *
- * Context: ctx::lock held, the job's result was written; any, hard interrupts
- * included.
+ * Context: the channel's lock and ctx::lock held, the job's result was written;
+ * any, hard interrupts included.
  */
 void pindrop_batch_over_locked(struct pindrop_job *job, int result)
 {
@@ -463,7 +497,7 @@ void pindrop_batch_over_locked(struct pindrop_job *job, int result)
 	if (PINDROP_BROKEN(I5) && job->state == PINDROP_JOB_LOST)
 		return;
 	if (!--batch->left && batch->out)
-		fence_signal(batch->out, batch->result);
+		fence_queue_locked(batch->out, batch->chan, batch->result);
 }
 
 /**
@@ -478,7 +512,7 @@ void pindrop_batch_proved_locked(struct pindrop_job *job)
 
 	lockdep_assert_held(&job->ctx->lock);
 	if (!--batch->unproved && batch->guard)
-		fence_signal(batch->guard, batch->result);
+		fence_queue_locked(batch->guard, batch->chan, batch->result);
 }
 
 static void batch_free(struct kref *ref)

@@ -44,6 +44,8 @@
  * @keeper: one without a mapping, which keeps the memory of a device that
  *	went without proof, or NULL
  * @sgt: the exporter's list, while it is mapped
+ * @lock: guards @uses; a leaf
+ * @uses: pindrop_import_use::node, jobs that name it and are not retired
  * @revoke: stops jobs and unmaps; looks again until nothing of it is on the
  *	hardware, and keeps no worker meanwhile
  * @looked: how often it has looked
@@ -58,6 +60,8 @@ struct pindrop_imported {
 	struct dma_buf_attachment *attach;
 	struct dma_buf_attachment *keeper;
 	struct sg_table *sgt;
+	spinlock_t lock;
+	struct list_head uses;
 	struct delayed_work revoke;
 	unsigned int looked;
 	struct work_struct unmap;
@@ -245,6 +249,36 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 	dma_buf_put(dmabuf);
 }
 
+/* The first job that has not been revoked, with a reference; or NULL. */
+static struct pindrop_job *import_next_job(struct pindrop_imported *imp)
+{
+	struct pindrop_import_use *use;
+	struct pindrop_job *job = NULL;
+
+	spin_lock(&imp->lock);
+	use = list_first_entry_or_null(&imp->uses, struct pindrop_import_use,
+				       node);
+	if (use) {
+		job = use->job;
+		kref_get(&job->ref);
+		list_del_init(&use->node);
+	}
+	spin_unlock(&imp->lock);
+	return job;
+}
+
+/* Jobs that come later fail in their turn. */
+static void import_stop_queued(struct pindrop_buf *buf)
+{
+	struct pindrop_job *job;
+
+	while ((job = import_next_job(buf->import))) {
+		pindrop_chan_revoke_job(job);
+		pindrop_job_put(job);
+		cond_resched();
+	}
+}
+
 /* False while some of it is on the hardware, which is not cut off. */
 static bool import_stop_jobs(struct pindrop_buf *buf)
 {
@@ -252,9 +286,10 @@ static bool import_stop_jobs(struct pindrop_buf *buf)
 	bool busy = false;
 	unsigned int i;
 
+	if (!buf->import->looked)
+		import_stop_queued(buf);
 	for (i = 0; i < dev->limits.channels; i++)
-		busy |= pindrop_chan_revoke(&dev->chans[i], buf,
-					    !buf->import->looked);
+		busy |= pindrop_chan_revoke(&dev->chans[i], buf);
 	if (!busy || PINDROP_BROKEN(revoke) || !atomic_read(&buf->mapped) ||
 	    pindrop_chain_is_cut(dev))
 		return true;
@@ -453,6 +488,8 @@ static struct pindrop_buf *import_create(struct pindrop_ctx *ctx,
 		kfree(imp);
 		return NULL;
 	}
+	spin_lock_init(&imp->lock);
+	INIT_LIST_HEAD(&imp->uses);
 	INIT_DELAYED_WORK(&imp->revoke, import_revoke_work);
 	INIT_WORK(&imp->unmap, import_unmap_work);
 	INIT_WORK(&imp->free, import_free_work);
@@ -518,15 +555,41 @@ struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf)
  * pindrop_import_use() - a job is going to use an import
  * @buf: the import
  * @write: the device is to write it
+ * @job: the job, which nobody else knows of
+ * @use: part of it; to be given to pindrop_import_unuse() if this succeeds
  *
- * Context: any.
+ * Context: process context.
  * Return: 0, -ESTALE (taken back) or -EACCES (not to be written).
  */
-int pindrop_import_use(const struct pindrop_buf *buf, bool write)
+int pindrop_import_use(struct pindrop_buf *buf, bool write,
+		       struct pindrop_job *job, struct pindrop_import_use *use)
 {
+	struct pindrop_imported *imp = buf->import;
+
 	if (READ_ONCE(buf->revoked))
 		return -ESTALE;
-	return write && buf->dir == DMA_TO_DEVICE ? -EACCES : 0;
+	if (write && buf->dir == DMA_TO_DEVICE)
+		return -EACCES;
+	use->job = job;
+	spin_lock(&imp->lock);
+	list_add_tail(&use->node, &imp->uses);
+	spin_unlock(&imp->lock);
+	return 0;
+}
+
+/**
+ * pindrop_import_unuse() - a job does not use an import any more
+ * @buf: the import
+ * @use: as it was given to pindrop_import_use()
+ *
+ * Context: process context; before the job's reference to the import goes.
+ */
+void pindrop_import_unuse(struct pindrop_buf *buf,
+			  struct pindrop_import_use *use)
+{
+	spin_lock(&buf->import->lock);
+	list_del_init(&use->node);
+	spin_unlock(&buf->import->lock);
 }
 
 /**

@@ -38,7 +38,8 @@ static void job_init(struct pindrop_job *job, struct pindrop_ctx *ctx,
 	job->ctx = ctx;
 	job->chan = chan;
 	INIT_LIST_HEAD(&job->node);
-	INIT_LIST_HEAD(&job->order);
+	INIT_LIST_HEAD(&job->uses[0].node);
+	INIT_LIST_HEAD(&job->uses[1].node);
 }
 
 static struct pindrop_job *job_create(struct pindrop_ctx *ctx,
@@ -62,6 +63,10 @@ void pindrop_job_drop_bufs(struct pindrop_job *job)
 {
 	if (PINDROP_NO_JOBREF)
 		return;
+	if (job->src.buf && job->src.buf->import)
+		pindrop_import_unuse(job->src.buf, &job->uses[0]);
+	if (job->dst.buf && job->dst.buf->import)
+		pindrop_import_unuse(job->dst.buf, &job->uses[1]);
 	if (job->src.buf)
 		pindrop_buf_put(job->src.buf);
 	if (job->dst.buf)
@@ -124,7 +129,7 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 		return -ERANGE;
 	}
 	if (buf->import) {
-		err = pindrop_import_use(buf, write);
+		err = pindrop_import_use(buf, write, job, &job->uses[write]);
 		if (err) {
 			pindrop_buf_put(buf);
 			return err;
@@ -395,6 +400,8 @@ int pindrop_submit(struct pindrop_ctx *ctx, struct pindrop_submit_call *call)
 	if (err)
 		return err;
 	err = pindrop_ctx_bind(ctx);
+	if (!err)
+		err = pindrop_order_create(ctx);
 	if (err)
 		return err;
 	descs = vmemdup_user(u64_to_user_ptr(args->jobs),
@@ -455,6 +462,7 @@ static void job_refuse(struct pindrop_job *job, int err)
 	spin_lock_irq(&ctx->lock);
 	pindrop_ring_post_locked(ctx, job);
 	spin_unlock_irq(&ctx->lock);
+	pindrop_ring_signal(ctx->ring);
 	wake_up_all(&ctx->wait);
 	pindrop_job_put(job);
 }
@@ -583,33 +591,18 @@ void pindrop_job_pass_locked(struct pindrop_ctx *ctx, u32 count)
 	lockdep_assert_held(&ctx->lock);
 	WRITE_ONCE(w->jobs_done, w->jobs_done + count);
 	atomic64_add(count, &ctx->dev->stats.jobs_done);
-	ctx->last_ticket += count;
+	pindrop_order_pass_locked(ctx, count);
 	WRITE_ONCE(w->submitted, ctx->last_ticket);
-	WRITE_ONCE(ctx->ticket, ctx->last_ticket);
 	/* As in job_report(). */
 	smp_store_release(&w->ticket, ctx->last_ticket);
-}
-
-/* Failures are kept for WAIT, the oldest dropped. */
-static void keep_failed(struct pindrop_ctx *ctx, struct pindrop_job *job)
-{
-	struct pindrop_job *oldest;
-
-	list_move_tail(&job->order, &ctx->failed);
-	if (ctx->nfailed++ < PINDROP_MAX_FAILED)
-		return;
-	ctx->nfailed--;
-	oldest = list_first_entry(&ctx->failed, struct pindrop_job, order);
-	ctx->forgotten = oldest->ticket;
-	list_del(&oldest->order);
-	pindrop_job_put(oldest);
 }
 
 /* The end of a job, as its owner sees it. Its data is in memory. */
 static void job_report(struct pindrop_job *job, int result)
 {
 	struct pindrop_ctx *ctx = job->ctx;
-	struct pindrop_job *head, *next;
+	struct pindrop_queue *queue = &ctx->queues[job->chan->id];
+	bool event = false;
 
 	lockdep_assert_held(&ctx->lock);
 	trace_pindrop_job_done(job, result);
@@ -617,26 +610,16 @@ static void job_report(struct pindrop_job *job, int result)
 		return;
 	count_result(ctx, result);
 	job->result = result;
-	job->passed = true;
-	list_for_each_entry_safe(head, next, &ctx->order, order) {
-		if (!head->passed)
-			break;
-		WRITE_ONCE(ctx->ticket, head->ticket);
-		if (!head->ring)
-			WRITE_ONCE(ctx->plain, head->ticket);
-		if (head->result) {
-			keep_failed(ctx, head);
-		} else {
-			list_del(&head->order);
-			pindrop_job_put(head);
-		}
-	}
+	pindrop_order_end_locked(ctx, job->ticket, result);
 	/* Pairs with user space's acquire: the data, then the ticket. */
 	smp_store_release(&ctx->status->page->ticket, ctx->ticket);
-	if (job->ring)
+	if (job->ring) {
 		pindrop_ring_post_locked(ctx, job);
+		event = ctx->ring->eventfd;
+	}
 	if (job->batch)
 		pindrop_batch_over_locked(job, result);
+	pindrop_notify_locked(queue, event);
 }
 
 /* The console may be slow: pindrop_failures_print() writes the line. */
@@ -710,7 +693,8 @@ void pindrop_job_give_up(struct pindrop_job *job, const char *reason)
  * @job: the job; nothing of it is queued or on the hardware
  * @result: 0 or -errno; a job that was LOST has been reported before
  *
- * Context: channel lock held.
+ * Context: channel lock held, and released by pindrop_chan_unlock_irq() or
+ * pindrop_chan_unlock_irqrestore().
  */
 void pindrop_job_finish(struct pindrop_job *job, int result)
 {
@@ -733,13 +717,7 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	if (job->batch && !job->guard_signalled)
 		pindrop_batch_proved_locked(job);
 	list_add_tail(&job->node, &ctx->done);
-	/* The work's, if it was not queued; the job's own covers us here. */
-	if (!ctx->quiet) {
-		kref_get(&ctx->ref);
-		if (!queue_work(pindrop_reap_wq, &ctx->reap))
-			pindrop_ctx_put(ctx);
-		wake_up_all(&ctx->wait);
-	}
+	pindrop_notify_locked(&ctx->queues[job->chan->id], false);
 	spin_unlock(&ctx->lock);
 }
 
@@ -767,15 +745,12 @@ void pindrop_job_lose(struct pindrop_job *job)
 	spin_lock(&ctx->lock);
 	ctx->lost++;
 	job_report(job, -EIO);
-	pindrop_ctx_settle_locked(ctx);
-	wake_up_all(&ctx->wait);
 	spin_unlock(&ctx->lock);
 }
 
 static void wait_result(struct pindrop_ctx *ctx, struct pindrop_wait *args)
 {
 	u64 first = args->first ?: args->ticket;
-	struct pindrop_job *job;
 
 	spin_lock_irq(&ctx->lock);
 	args->out_ticket = ctx->ticket;
@@ -785,18 +760,8 @@ static void wait_result(struct pindrop_ctx *ctx, struct pindrop_wait *args)
 		return;
 	}
 	WRITE_ONCE(ctx->reported, max(ctx->reported, args->ticket));
-	if (first && first <= ctx->forgotten) {
-		args->out_result = -ENODATA;
-		args->out_failed = first;
-	}
-	list_for_each_entry(job, &ctx->failed, order) {
-		if (args->out_result || job->ticket > args->ticket)
-			break;
-		if (job->ticket < first)
-			continue;
-		args->out_result = job->result;
-		args->out_failed = job->ticket;
-	}
+	args->out_result = pindrop_order_find_locked(ctx, first, args->ticket,
+						     &args->out_failed);
 	spin_unlock_irq(&ctx->lock);
 }
 

@@ -16,9 +16,9 @@
  * pin    what makes a buf of the owner's own memory: pages that stay where
  *        they are, charged to the mm. Part of its buf, which may be that of
  *        a single job.
- * job    one transfer. Held by the ctx's order list until its ticket has
- *        passed (or by the list of failures), and by its channel until it is
- *        retired. It holds its ctx and its buffers until then.
+ * job    one transfer. Held by its channel until it is retired, and by its ring
+ *        while its completion has no room. It holds its ctx and its buffers
+ *        until it is retired.
  * chan   one hardware queue, part of dev.
  * batch  jobs of one SUBMIT with fences. Held by each of them until it is
  *        retired, and by who makes them. See fence.c.
@@ -73,13 +73,14 @@ struct dma_buf;
 struct dma_resv;
 struct pindrop_exported;
 struct pindrop_imported;
+struct pindrop_order;
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
 #define PINDROP_BROKEN(name) __is_defined(PINDROP_BREAK_##name)
 #define PINDROP_NO_JOBREF (PINDROP_BROKEN(I1) || PINDROP_BROKEN(jobref))
 
 #define PINDROP_MAX_JOBS 1024 /* of one SUBMIT */
-#define PINDROP_MAX_QUEUED 4096 /* unfinished jobs of a context */
+#define PINDROP_MAX_QUEUED 4096 /* unfinished jobs of a context, a power of two */
 #define PINDROP_MAX_HANDLES 4096 /* of a context */
 #define PINDROP_USER_CONTEXTS 4096 /* of a user */
 #define PINDROP_USER_JOBS 65536 /* unfinished jobs of a user */
@@ -88,7 +89,7 @@ struct pindrop_imported;
 #define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
 #define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
 #define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
-#define PINDROP_MAX_FAILED 1024 /* failures that WAIT can still report */
+#define PINDROP_END_BATCH 32 /* jobs that end in one go with interrupts off */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_MAX_BOUNCED SZ_8M /* of a device's pins, at a time */
 #define PINDROP_WINDOW_PAGES 2
@@ -170,8 +171,11 @@ enum pindrop_chan_state {
  * @lock: guards all below, every queue of a ctx on this channel, the
  *	progress of the jobs in them, and the engine's view of the channel
  * @state: its state; written by pindrop_chan_set_state_locked()
- * @runq: pindrop_queue::node, contexts with pieces to issue, in turn
+ * @runq: pindrop_turn::node, users with contexts that have pieces to issue, in
+ *	turn
  * @waitq: pindrop_queue::node, contexts whose next job waits for a fence
+ * @notify: pindrop_queue::notify, contexts that are to be told of jobs that ended
+ * @fences: pindrop_fence::node, to be signalled; both by who releases @lock
  * @issued: pindrop_piece::node, on the hardware, oldest first
  * @replay: pindrop_piece::node, thrown away, to be issued again, oldest first
  * @free_pieces: pindrop_piece::node
@@ -189,6 +193,8 @@ struct pindrop_chan {
 	enum pindrop_chan_state state;
 	struct list_head runq;
 	struct list_head waitq;
+	struct list_head notify;
+	struct list_head fences;
 	struct list_head issued;
 	struct list_head replay;
 	struct list_head free_pieces;
@@ -269,6 +275,8 @@ struct pindrop_failure {
  * @failures: jobs that the log is to have
  * @nfailures: their number
  * @more_failures: how many there were besides
+ * @clients: pindrop_client::node, users that have contexts
+ * @clients_lock: guards it; a leaf
  * @lock: guards @ctxs and @shares
  * @ctxs: pindrop_ctx::dev_node, contexts whose file is open
  * @shares: pindrop_share::node, dma-bufs of its buffers
@@ -331,6 +339,8 @@ struct pindrop_dev {
 	unsigned int nfailures;
 	unsigned int more_failures;
 	struct work_struct tell;
+	struct list_head clients;
+	spinlock_t clients_lock;
 	struct mutex lock;
 	struct list_head ctxs;
 	struct list_head shares;
@@ -421,15 +431,51 @@ struct pindrop_status {
 };
 
 /**
+ * struct pindrop_turn - a user's contexts on one channel; under chan::lock
+ * @node: in chan::runq while @queues is not empty
+ * @queues: pindrop_queue::node, contexts with pieces to issue, in turn
+ */
+struct pindrop_turn {
+	struct list_head node;
+	struct list_head queues;
+};
+
+/**
+ * struct pindrop_client - a user of one device
+ * @ref: his contexts there
+ * @node: in dev::clients
+ * @user: who; held by the same contexts
+ * @turns: one a channel
+ */
+struct pindrop_client {
+	struct kref ref;
+	struct list_head node;
+	struct pindrop_user *user;
+	struct pindrop_turn turns[];
+};
+
+/**
  * struct pindrop_queue - a context's jobs on one channel; under chan::lock
- * @node: in chan::runq or chan::waitq while @jobs is not empty
+ * @ctx: whose it is part of
+ * @chan: the channel
+ * @turn: where it has its turns
+ * @node: in turn::queues or chan::waitq while @jobs is not empty, unless they are
+ *	being cancelled
  * @jobs: pindrop_job::node, jobs with pieces to issue
  * @pieces: on the hardware
+ * @notify: in chan::notify, or in the list of who has taken it from there; this
+ *	and @event under ctx::lock
+ * @event: the ring's eventfd is to be signalled
  */
 struct pindrop_queue {
+	struct pindrop_ctx *ctx;
+	struct pindrop_chan *chan;
+	struct pindrop_turn *turn;
 	struct list_head node;
 	struct list_head jobs;
 	unsigned int pieces;
+	struct list_head notify;
+	bool event;
 };
 
 /**
@@ -520,6 +566,8 @@ struct pindrop_ring {
  * @dev: its device; referenced
  * @id: never reused
  * @user: who opened it and is charged; referenced
+ * @client: the same on this device; referenced
+ * @rcu: frees it: who has told of its last jobs may still look at it
  * @owner: set once, by binding; holds a notifier reference
  * @owner_pid: whom fdinfo names; referenced
  * @mapping: the file's, to zap user mappings; valid while on dev::ctxs
@@ -539,10 +587,8 @@ struct pindrop_ring {
  * @ring_new: a ring that RING_SETUP has not told of yet
  * @ring_taken: 1 while there is either
  * @lock: guards all below
- * @order: pindrop_job::order, jobs whose ticket has not passed
- * @failed: pindrop_job::order, failed jobs whose ticket has passed
- * @nfailed: length of @failed
- * @forgotten: highest ticket dropped from @failed
+ * @order: what jobs ended with; NULL before the first one. See order.c
+ * @forgotten: highest ticket that failed and is not in there any more
  * @done: pindrop_job::node, finished and proved over, to be retired
  * @nhandles: handles in use
  * @places: pindrop_buf::place, those that have one
@@ -552,8 +598,9 @@ struct pindrop_ring {
  * @plain: highest of @ticket's that was not a ring's
  * @claims: consumers that have taken entries from the ring and not made jobs
  *	of all of them yet
- * @quiet: somebody queues jobs, and will reap as soon as that is done, which
- *	takes no time: no need to have others do it, or to wake anybody before
+ * @quiet: who queues or cancels jobs, and will reap as soon as that is done: no
+ *	need to have others do it, or to wake anybody before
+ * @untold: what pindrop_notify_locked() and fences have yet to be told
  * @live: jobs that are not retired
  * @lost: those of them that are LOST
  * @stopped: K0 and K1 have been done, by whoever was first to end that
@@ -568,6 +615,8 @@ struct pindrop_ctx {
 	struct pindrop_dev *dev;
 	u64 id;
 	struct pindrop_user *user;
+	struct pindrop_client *client;
+	struct rcu_head rcu;
 	struct pindrop_owner *owner;
 	struct pid *owner_pid;
 	struct address_space *mapping;
@@ -586,9 +635,7 @@ struct pindrop_ctx {
 	struct pindrop_ring *ring_new;
 	atomic_t ring_taken;
 	spinlock_t lock;
-	struct list_head order;
-	struct list_head failed;
-	unsigned int nfailed;
+	struct pindrop_order *order;
 	u64 forgotten;
 	struct list_head done;
 	unsigned int nhandles;
@@ -598,7 +645,8 @@ struct pindrop_ctx {
 	u64 reported;
 	u64 plain;
 	unsigned int claims;
-	bool quiet;
+	unsigned int quiet;
+	unsigned int untold;
 	unsigned int live;
 	unsigned int lost;
 	bool stopped;
@@ -798,6 +846,16 @@ enum pindrop_job_state {
 };
 
 /**
+ * struct pindrop_import_use - a job names an import
+ * @node: in the import's list; under its lock
+ * @job: the job, while it is
+ */
+struct pindrop_import_use {
+	struct list_head node;
+	struct pindrop_job *job;
+};
+
+/**
  * struct pindrop_job - one transfer
  * @ref: see the top of this file
  * @ctx: its context; referenced until retired
@@ -821,10 +879,9 @@ enum pindrop_job_state {
  * @ticket: its place in the context's order
  * @user_data: the program's own
  * @node: in pindrop_queue::jobs (chan::lock), then ctx::done (ctx::lock)
- * @order: in ctx::order or ctx::failed; under ctx::lock
  * @kept: in ring::kept; under ctx::lock
- * @passed: finished, as far as the order is concerned; under ctx::lock
- * @result: 0 or -errno; valid when @passed
+ * @uses: in the lists of imports that it names
+ * @result: 0 or -errno; valid when it was reported
  */
 struct pindrop_job {
 	struct kref ref;
@@ -837,7 +894,6 @@ struct pindrop_job {
 	bool ring;
 	bool uses_devmem;
 	bool guard_signalled;
-	bool passed;
 	enum pindrop_piece_kind kind;
 	unsigned int pieces;
 	struct pindrop_cursor src;
@@ -849,8 +905,8 @@ struct pindrop_job {
 	u64 ticket;
 	u64 user_data;
 	struct list_head node;
-	struct list_head order;
 	struct list_head kept;
+	struct pindrop_import_use uses[2];
 };
 
 /* device.c: a device's life, the gate, sysfs */
@@ -979,7 +1035,10 @@ void pindrop_export_zap(struct pindrop_dev *dev);
 /* import.c: somebody else's dma-buf */
 struct pindrop_buf *pindrop_import(struct pindrop_ctx *ctx, int fd);
 struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf);
-int pindrop_import_use(const struct pindrop_buf *buf, bool write);
+int pindrop_import_use(struct pindrop_buf *buf, bool write,
+		       struct pindrop_job *job, struct pindrop_import_use *use);
+void pindrop_import_unuse(struct pindrop_buf *buf,
+			  struct pindrop_import_use *use);
 int pindrop_import_sync(struct pindrop_buf *buf, bool begin,
 			enum dma_data_direction dir);
 void pindrop_import_unmap(struct pindrop_buf *buf);
@@ -1017,6 +1076,32 @@ u32 pindrop_submit_each(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			struct pindrop_job **jobs,
 			const struct pindrop_sqe *sqes, u32 count);
 
+/* order.c: tickets pass in order, failures are kept */
+int pindrop_order_create(struct pindrop_ctx *ctx);
+unsigned int pindrop_order_open(const struct pindrop_ctx *ctx);
+u64 pindrop_order_begin_locked(struct pindrop_ctx *ctx, unsigned int count,
+			       bool plain);
+void pindrop_order_end_locked(struct pindrop_ctx *ctx, u64 ticket, int result);
+void pindrop_order_pass_locked(struct pindrop_ctx *ctx, unsigned int count);
+int pindrop_order_find_locked(struct pindrop_ctx *ctx, u64 first, u64 last,
+			      u64 *failed);
+
+/* notify.c: who waits is told once a queue's lock is released */
+void pindrop_notify_locked(struct pindrop_queue *queue, bool event);
+void pindrop_notify_hold_locked(struct pindrop_ctx *ctx);
+void pindrop_notify_fence(struct pindrop_ctx *ctx);
+void pindrop_notify_end(struct pindrop_ctx *ctx);
+void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
+				    unsigned long flags);
+void pindrop_chan_unlock_irq(struct pindrop_chan *chan);
+
+/* turn.c: users take turns on a channel, and then their contexts */
+struct pindrop_client *pindrop_client_get(struct pindrop_dev *dev,
+					  struct pindrop_user *user);
+void pindrop_client_put(struct pindrop_dev *dev, struct pindrop_client *client);
+void pindrop_turn_add_locked(struct pindrop_queue *queue);
+void pindrop_turn_del_locked(struct pindrop_queue *queue);
+
 /* fence.c: what jobs wait for, and what waits for them */
 int pindrop_batch_create(struct pindrop_ctx *ctx, struct pindrop_chan *chan,
 			 struct pindrop_batch **batch);
@@ -1029,6 +1114,7 @@ void pindrop_batch_publish(struct pindrop_batch *batch);
 void pindrop_batch_end(struct pindrop_batch *batch, int result);
 void pindrop_batch_put(struct pindrop_batch *batch);
 bool pindrop_batch_waits(struct pindrop_batch *batch);
+void pindrop_fences_signal(struct list_head *fences);
 void pindrop_batch_over_locked(struct pindrop_job *job, int result);
 void pindrop_batch_proved_locked(struct pindrop_job *job);
 
@@ -1083,6 +1169,7 @@ bool pindrop_ring_ready(struct pindrop_ctx *ctx, struct pindrop_ring *ring);
 struct pindrop_buf *pindrop_ring_memory(struct pindrop_ctx *ctx, u64 address,
 					u64 length, bool write);
 void pindrop_ring_wake(struct pindrop_ctx *ctx);
+void pindrop_ring_signal(struct pindrop_ring *ring);
 void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job);
 void pindrop_ring_kill(struct pindrop_ctx *ctx);
 bool pindrop_ring_readable(struct pindrop_ctx *ctx);
@@ -1100,11 +1187,12 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
-bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf,
-			 bool queued);
+void pindrop_chan_revoke_job(struct pindrop_job *job);
+bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
 void pindrop_chan_abort_locked(struct pindrop_chan *chan,
 			       struct pindrop_piece *piece);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
+void pindrop_chan_fail_queued(struct pindrop_chan *chan);
 void pindrop_chan_prove(struct pindrop_chan *chan, int error);
 void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
 void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx);

@@ -24,7 +24,7 @@
 #include <linux/uaccess.h>
 
 /* Completions posted in one go with interrupts off. */
-#define CQE_BATCH 256
+#define CQE_BATCH 64
 
 /* Completions that there is room for; looks again when there is none. */
 static u32 ring_cq_room(struct pindrop_ring *ring)
@@ -70,22 +70,30 @@ static bool ring_put_cqe(struct pindrop_ring *ring, u64 user_data, int result)
 	return true;
 }
 
-static void ring_signal(struct pindrop_ring *ring)
+/**
+ * pindrop_ring_signal() - signal the eventfd of a ring, if it has one
+ * @ring: the ring
+ *
+ * How many wait for that is not ours to say.
+ *
+ * Context: any; no lock of ours held.
+ */
+void pindrop_ring_signal(struct pindrop_ring *ring)
 {
 	if (ring->eventfd)
 		eventfd_signal(ring->eventfd);
 }
 
-/* Post some of what had no room, in its order. True if more is possible. */
-static bool ring_flush_locked(struct pindrop_ctx *ctx,
-			      struct pindrop_ring *ring)
+/* Post some of what had no room, in its order: their number. */
+static u32 ring_flush_locked(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
+			     u32 max)
 {
 	struct pindrop_job *job, *next;
 	u32 n = 0;
 
 	lockdep_assert_held(&ctx->lock);
 	list_for_each_entry_safe(job, next, &ring->kept, kept) {
-		if (n == CQE_BATCH)
+		if (n == max)
 			break;
 		if (!ring_put_cqe(ring, job->user_data, job->result))
 			break;
@@ -94,34 +102,36 @@ static bool ring_flush_locked(struct pindrop_ctx *ctx,
 		atomic64_dec(&ring->user->jobs);
 		pindrop_job_put(job);
 	}
-	if (!n)
-		return false;
-	ring_signal(ring);
-	if (!list_empty(&ring->kept))
-		return n == CQE_BATCH;
+	if (!n || !list_empty(&ring->kept))
+		return n;
 	WRITE_ONCE(ring->shared->cq_flags,
 		   ring->left ? PINDROP_CQ_OVERFLOW : 0);
+	/* Nobody but the thread waits there. */
 	if (ring->stalled)
 		wake_up_all(&ring->wait);
-	return false;
+	return n;
 }
 
 /* All of it that there is room for. */
 static void ring_flush(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 {
-	bool more;
+	u32 n;
 
 	do {
 		spin_lock_irq(&ctx->lock);
-		more = ring_flush_locked(ctx, ring);
+		n = ring_flush_locked(ctx, ring, CQE_BATCH);
 		spin_unlock_irq(&ctx->lock);
-	} while (more);
+		if (n)
+			pindrop_ring_signal(ring);
+	} while (n == CQE_BATCH);
 }
 
 /**
  * pindrop_ring_post_locked() - a job of the ring is over: say so there
  * @ctx: the context
  * @job: the job, with its result
+ *
+ * Its eventfd is to be signalled afterwards.
  *
  * Context: ctx::lock held; any, hard interrupts included.
  */
@@ -130,7 +140,8 @@ void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job)
 	struct pindrop_ring *ring = ctx->ring;
 
 	lockdep_assert_held(&ctx->lock);
-	ring_flush_locked(ctx, ring);
+	/* More than there can be new ones, so that some day there are none. */
+	ring_flush_locked(ctx, ring, 2);
 	if (!list_empty(&ring->kept) ||
 	    !ring_put_cqe(ring, job->user_data, job->result)) {
 		kref_get(&job->ref); /* ring::kept's */
@@ -140,7 +151,6 @@ void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job)
 		WRITE_ONCE(ring->shared->cq_overflow, ++ring->overflow);
 		WRITE_ONCE(ring->shared->cq_flags, PINDROP_CQ_OVERFLOW);
 	}
-	ring_signal(ring);
 }
 
 /* Entries that are there; none while the tail is one that cannot be. */
@@ -212,7 +222,7 @@ static u32 ring_room(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 
 	if (!list_empty_careful(&ring->kept) || live >= PINDROP_MAX_QUEUED)
 		return 0;
-	return PINDROP_MAX_QUEUED - live;
+	return min(PINDROP_MAX_QUEUED - live, pindrop_order_open(ctx));
 }
 
 /**
@@ -236,11 +246,11 @@ static int ring_claim(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		      u32 max)
 {
 	u32 mask = ring->entries - 1;
-	u32 n, i;
+	u32 n, i, flushed;
 	int ret;
 
 	spin_lock_irq(&ctx->lock);
-	ring_flush_locked(ctx, ring);
+	flushed = ring_flush_locked(ctx, ring, CQE_BATCH);
 	ret = pindrop_ctx_dead_errno(ctx);
 	n = ret ? 0 : ring_filled_locked(ring);
 	if (!ret && ring->sq_bad)
@@ -261,6 +271,8 @@ static int ring_claim(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	ret = n;
 out:
 	spin_unlock_irq(&ctx->lock);
+	if (flushed)
+		pindrop_ring_signal(ring);
 	return ret;
 }
 
@@ -311,7 +323,6 @@ static u32 ring_pass_nops_locked(struct pindrop_ctx *ctx,
 	smp_store_release(&ring->shared->sq_head, ring->sq_head);
 	pindrop_job_pass_locked(ctx, n);
 	ring_publish_cqes(ring, n);
-	ring_signal(ring);
 	return n;
 }
 
@@ -325,6 +336,8 @@ static u32 ring_pass_nops(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 	if (pindrop_chan_passes(ring->chan, ctx))
 		n = ring_pass_nops_locked(ctx, ring, max);
 	spin_unlock_irq(&ctx->lock);
+	if (n)
+		pindrop_ring_signal(ring);
 	/* Pairs with the barrier of who puts himself on ctx::wait. */
 	if (n && wq_has_sleeper(&ctx->wait))
 		wake_up_all(&ctx->wait);
@@ -458,11 +471,12 @@ static void ring_work(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		ring->asks = true;
 		/* Only a thread gives back, and only it writes these. */
 		WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_ENTER);
-		ring_signal(ring);
 	}
 	/* With the lock: who sees nback does not have to wait for this. */
 	clear_bit_unlock(0, &ring->busy);
 	spin_unlock_irq(&ctx->lock);
+	if (count)
+		pindrop_ring_signal(ring);
 	/* A dying context waits for its claims. */
 	if (dead)
 		pindrop_reap(ctx);
@@ -576,8 +590,8 @@ static void ring_abandon(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
 			   left || !list_empty(&ring->kept) ?
 				   PINDROP_CQ_OVERFLOW :
 				   0);
-		ring_signal(ring);
 		spin_unlock_irq(&ctx->lock);
+		pindrop_ring_signal(ring);
 	} while (left && room);
 }
 
@@ -606,8 +620,8 @@ void pindrop_ring_kill(struct pindrop_ctx *ctx)
 		return;
 	if (!PINDROP_BROKEN(ring))
 		ring_abandon(ctx, ring);
+	pindrop_ring_signal(ring);
 	wake_up_all(&ring->wait);
-	wake_up_all(&ctx->wait);
 }
 
 /* Completions that the program has not read. */

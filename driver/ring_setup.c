@@ -187,6 +187,8 @@ int pindrop_ring_setup(struct pindrop_ctx *ctx, struct pindrop_ring_setup *args)
 	err = setup_check(ctx, args);
 	if (!err)
 		err = pindrop_ctx_bind(ctx);
+	if (!err)
+		err = pindrop_order_create(ctx);
 	if (err)
 		return err;
 	if (atomic_cmpxchg(&ctx->ring_taken, 0, 1))

@@ -508,8 +508,8 @@ struct pindrop_submit {
  *	2^63 - 1 or more: for ever
  * @out_ticket: all up to here are finished
  * @out_result: 0, or the negative errno of the first job in @first to @ticket
- *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV, -ESTALE; -ENODATA: results
- *	that old were dropped, the last 1,024 failures are kept)
+ *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV, -ESTALE; -ENODATA: one
+ *	from @first on did, but more than 8,192 tickets ago, and is forgotten)
  * @out_state: enum pindrop_state of the context
  * @out_failed: ticket of that job, or 0
  *

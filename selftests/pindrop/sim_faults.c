@@ -415,6 +415,36 @@ TEST_F(faults, error_fails_the_job_once)
 }
 
 /* Several pieces fail, and are one failure; nobody else's. */
+/* How many tickets later WAIT has forgotten it: see the uapi header. */
+#define FORGOTTEN 8192
+
+TEST_F(faults, error_of_long_ago_is_forgotten)
+{
+	const unsigned int max = self->env.info.out_max_jobs;
+	struct pindrop_job_desc *nops = calloc(max, sizeof(*nops));
+	struct pindrop_wait wait;
+	__u64 i;
+
+	ASSERT_NE(NULL, nops);
+	SET("error", 1);
+	ASSERT_EQ(1, START(1));
+	EXPECT_EQ(-EIO, pd_result(self->fd, 1));
+	SET("error", 0);
+	for (i = max; i < FORGOTTEN; i += max)
+		EXPECT_EQ(0, pd_run(self->fd, nops, max));
+	EXPECT_EQ(0, pd_run(self->fd, nops, max - 1));
+	MUST(pd_wait_range(self->fd, 1, FORGOTTEN, 0, &wait));
+	EXPECT_EQ(-EIO, wait.out_result);
+	EXPECT_EQ(1, wait.out_failed);
+	EXPECT_EQ(0, pd_run(self->fd, nops, 1));
+	MUST(pd_wait_range(self->fd, 1, FORGOTTEN + 1, 0, &wait));
+	EXPECT_EQ(-ENODATA, wait.out_result);
+	EXPECT_EQ(1, wait.out_failed);
+	MUST(pd_wait_range(self->fd, 2, FORGOTTEN + 1, 0, &wait));
+	EXPECT_EQ(0, wait.out_result);
+	free(nops);
+}
+
 TEST_F(faults, error_of_pieces_is_one_failure)
 {
 	const unsigned int depth = self->env.info.out_depth;

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Turns on a channel: users take them request by request, and the contexts of a
+ * user share his. So many contexts of one are no more than one of another.
+ */
+#include "pindrop.h"
+
+#include <linux/slab.h>
+
+static struct pindrop_client *client_find_locked(struct pindrop_dev *dev,
+						 struct pindrop_user *user)
+{
+	struct pindrop_client *client;
+
+	lockdep_assert_held(&dev->clients_lock);
+	list_for_each_entry(client, &dev->clients, node)
+		if (client->user == user) {
+			kref_get(&client->ref);
+			return client;
+		}
+	return NULL;
+}
+
+/**
+ * pindrop_client_get() - a user's turns on a device
+ * @dev: the device
+ * @user: the user, whom the caller holds as long as this
+ *
+ * Context: may sleep.
+ * Return: a reference, or NULL without memory.
+ */
+struct pindrop_client *pindrop_client_get(struct pindrop_dev *dev,
+					  struct pindrop_user *user)
+{
+	unsigned int i, n = dev->limits.channels;
+	struct pindrop_client *client, *fresh;
+
+	fresh = kzalloc(struct_size(fresh, turns, n), GFP_KERNEL_ACCOUNT);
+	if (!fresh)
+		return NULL;
+	kref_init(&fresh->ref); /* the caller's */
+	fresh->user = user;
+	for (i = 0; i < n; i++) {
+		INIT_LIST_HEAD(&fresh->turns[i].node);
+		INIT_LIST_HEAD(&fresh->turns[i].queues);
+	}
+	spin_lock(&dev->clients_lock);
+	client = client_find_locked(dev, user);
+	if (!client)
+		list_add(&fresh->node, &dev->clients);
+	spin_unlock(&dev->clients_lock);
+	if (!client)
+		return fresh;
+	kfree(fresh);
+	return client;
+}
+
+static void client_free(struct kref *ref)
+{
+	struct pindrop_client *client =
+		container_of(ref, struct pindrop_client, ref);
+
+	list_del(&client->node);
+}
+
+/**
+ * pindrop_client_put() - drop a reference
+ * @dev: the device
+ * @client: of that
+ *
+ * Context: process context.
+ */
+void pindrop_client_put(struct pindrop_dev *dev, struct pindrop_client *client)
+{
+	int last;
+
+	spin_lock(&dev->clients_lock);
+	last = kref_put(&client->ref, client_free);
+	spin_unlock(&dev->clients_lock);
+	if (last)
+		kfree(client);
+}
+
+/**
+ * pindrop_turn_add_locked() - a context has a turn, as the last of its user's
+ * @queue: the context's, on the channel; wherever it was before
+ *
+ * Context: the channel's lock held.
+ */
+void pindrop_turn_add_locked(struct pindrop_queue *queue)
+{
+	struct pindrop_turn *turn = queue->turn;
+
+	lockdep_assert_held(&queue->chan->lock);
+	list_move_tail(&queue->node, &turn->queues);
+	if (list_empty(&turn->node))
+		list_add_tail(&turn->node, &queue->chan->runq);
+}
+
+/**
+ * pindrop_turn_del_locked() - a context has none
+ * @queue: the context's, on the channel; wherever it is
+ *
+ * Context: the channel's lock held.
+ */
+void pindrop_turn_del_locked(struct pindrop_queue *queue)
+{
+	struct pindrop_turn *turn = queue->turn;
+
+	lockdep_assert_held(&queue->chan->lock);
+	list_del_init(&queue->node);
+	if (list_empty(&turn->queues))
+		list_del_init(&turn->node);
+}
