@@ -255,8 +255,6 @@ static void buf_free_pages(struct pindrop_buf *buf)
 	trace_pindrop_buf_free(buf, buf->bytes);
 	pindrop_export_free(buf);
 	pindrop_pages_free(buf);
-	if (buf->offset)
-		__free_iova(&dev->offsets, buf->offset);
 	atomic64_dec(&dev->stats.buffers);
 	atomic64_sub(buf->bytes, &dev->stats.bytes);
 	if (buf->charged)
@@ -280,11 +278,17 @@ static void buf_destroy(struct pindrop_buf *buf)
 	}
 	pindrop_user_put(buf->user);
 	/* Without job references jobs still read these; only the pages go. */
-	if (!PINDROP_NO_JOBREF) {
-		kvfree(buf->marks);
-		sg_free_table(&buf->sgt);
-		kfree_rcu(buf, rcu);
+	if (PINDROP_NO_JOBREF) {
+		put_device(&dev->dev);
+		return;
 	}
+	kvfree(buf->marks);
+	sg_free_table(&buf->sgt);
+	if (buf->has_offset) {
+		pindrop_offset_free(buf);
+		return;
+	}
+	kfree_rcu(buf, rcu);
 	put_device(&dev->dev);
 }
 
@@ -403,7 +407,6 @@ static int buf_make(struct pindrop_buf *buf)
 /* The limits first: they are what a large request should fail at. */
 static int buf_charge(struct pindrop_buf *buf)
 {
-	struct pindrop_dev *dev = buf->dev;
 	int err;
 
 	err = pindrop_user_charge(&buf->user->bytes, buf->bytes,
@@ -411,12 +414,9 @@ static int buf_charge(struct pindrop_buf *buf)
 	if (err)
 		return err;
 	buf->charged = true;
-	buf->offset = alloc_iova(&dev->offsets, buf->npages,
-				 PINDROP_LAST_PGOFF,
-				 buf->flags & PINDROP_ALLOC_HUGE);
-	if (!buf->offset)
-		return -ENOMEM;
-	buf->pgoff = buf->offset->pfn_lo;
+	err = pindrop_offset_alloc(buf);
+	if (err)
+		return err;
 	buf->place.start = buf->pgoff;
 	buf->place.last = buf->pgoff + buf->npages - 1;
 	return 0;
@@ -510,9 +510,9 @@ static unsigned int count_handle(struct pindrop_ctx *ctx,
 
 	spin_lock_irq(&ctx->lock);
 	n = ctx->nhandles += more ? 1 : -1;
-	if (buf->offset && more)
+	if (buf->has_offset && more)
 		interval_tree_insert(&buf->place, &ctx->places);
-	else if (buf->offset)
+	else if (buf->has_offset)
 		interval_tree_remove(&buf->place, &ctx->places);
 	WRITE_ONCE(ctx->status->page->buffers, n);
 	spin_unlock_irq(&ctx->lock);

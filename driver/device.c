@@ -9,7 +9,6 @@
 #include <linux/dma-mapping.h>
 #include <linux/idr.h>
 #include <linux/iommu.h>
-#include <linux/iova.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -118,7 +117,7 @@ static void pindrop_dev_release(struct device *d)
 	struct pindrop_dev *dev = to_pindrop_dev(d);
 	unsigned int i;
 
-	put_iova_domain(&dev->offsets);
+	mtree_destroy(&dev->offsets);
 	cleanup_srcu_struct(&dev->gate);
 	if (dev->dev.devt)
 		ida_free(&pindrop_minors, MINOR(dev->dev.devt));
@@ -365,7 +364,9 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	spin_lock_init(&dev->bufs_lock);
 	INIT_LIST_HEAD(&dev->bufs);
 	init_waitqueue_head(&dev->quiet);
-	init_iova_domain(&dev->offsets, PAGE_SIZE, PINDROP_FIRST_PGOFF);
+	mt_init_flags(&dev->offsets, MT_FLAGS_ALLOC_RANGE);
+	init_llist_head(&dev->offset_gone);
+	INIT_WORK(&dev->offset_work, pindrop_offset_free_work);
 
 	err = pindrop_dev_init(dev, parent);
 	if (err)
@@ -455,19 +456,14 @@ EXPORT_SYMBOL_GPL(pindrop_put);
 
 static int __init pindrop_init(void)
 {
-	int err;
+	int err = -ENOMEM;
 
-	/* Not every machine has an IOMMU that did this. */
-	err = iova_cache_get();
-	if (err)
-		return err;
-	err = -ENOMEM;
 	/* Deaths wait for it, and their bound is no matter of priorities. */
 	pindrop_reap_wq = alloc_workqueue("pindrop_reap",
 					  WQ_MEM_RECLAIM | WQ_UNBOUND |
 						  WQ_HIGHPRI, 0);
 	if (!pindrop_reap_wq)
-		goto err_iova;
+		return err;
 	pindrop_forget_wq = alloc_workqueue("pindrop_forget", WQ_UNBOUND, 0);
 	if (!pindrop_forget_wq)
 		goto err_reap;
@@ -490,8 +486,6 @@ err_forget:
 	destroy_workqueue(pindrop_forget_wq);
 err_reap:
 	destroy_workqueue(pindrop_reap_wq);
-err_iova:
-	iova_cache_put();
 	return err;
 }
 
@@ -509,7 +503,6 @@ static void __exit pindrop_exit_module(void)
 	rcu_barrier();
 	/* Who let a fence go may be on the last step out of fence_release(). */
 	synchronize_rcu_tasks();
-	iova_cache_put();
 	unregister_chrdev_region(pindrop_devt, PINDROP_MINORS);
 	class_unregister(&pindrop_class);
 	ida_destroy(&pindrop_minors);

@@ -48,10 +48,11 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/interval_tree.h>
-#include <linux/iova.h>
 #include <linux/irq_work.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -291,7 +292,10 @@ struct pindrop_failure {
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
  * @quiet: woken when @nmapped falls to 0, and when @isolating or @stopping does
- * @offsets: mmap offsets in use, in pages
+ * @offsets: mmap offsets in use, in pages; with a lock of its own
+ * @offset_gone: pindrop_buf::gone, buffers whose offsets are not any more; each
+ *	with its reference to the device
+ * @offset_work: takes them out
  * @zero: zeroed memory the device reads to clear its own, so many pages, and
  *	its bus address
  * @zero_order: see @zero
@@ -354,7 +358,9 @@ struct pindrop_dev {
 	struct list_head bufs;
 	atomic_t nmapped;
 	wait_queue_head_t quiet;
-	struct iova_domain offsets;
+	struct maple_tree offsets;
+	struct llist_head offset_gone;
+	struct work_struct offset_work;
 	struct page *zero;
 	unsigned int zero_order;
 	dma_addr_t zero_dma;
@@ -707,8 +713,9 @@ struct pindrop_mark {
  * @marks: for a seek in @sgt, or NULL
  * @nmarks: their number
  * @cpu: dma_alloc_coherent()'s address, or NULL
- * @offset: its range of mmap offsets
+ * @has_offset: it has a range of mmap offsets
  * @pgoff: the first of them, in pages
+ * @gone: in dev::offset_gone
  * @place: these pages, in ctx::places while there is a handle
  * @node: in dev::bufs
  * @leaving: removal unmaps it; under dev::bufs_lock
@@ -750,8 +757,9 @@ struct pindrop_buf {
 	struct pindrop_mark *marks;
 	unsigned int nmarks;
 	void *cpu;
-	struct iova *offset;
+	bool has_offset;
 	unsigned long pgoff;
+	struct llist_node gone;
 	struct interval_tree_node place;
 	struct list_head node;
 	bool leaving;
@@ -1011,6 +1019,11 @@ u64 pindrop_buf_bus(const struct pindrop_cursor *cur, u64 *contiguous);
 void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes);
 void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir);
+
+/* offset.c: where a buffer is mapped in its file */
+int pindrop_offset_alloc(struct pindrop_buf *buf);
+void pindrop_offset_free(struct pindrop_buf *buf);
+void pindrop_offset_free_work(struct work_struct *work);
 
 /* pin.c: the owner's own memory */
 extern struct workqueue_struct *pindrop_forget_wq;

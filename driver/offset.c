@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mmap offsets: each buffer has a range of a device's file. They are kept in a
+ * maple tree of the kernel's, which finds a gap without a walk, and under a lock
+ * that leaves interrupts on.
+ *
+ * To take a range out may take memory, which a death does not wait for: a worker
+ * does, and frees the buffer's own memory.
+ */
+#include "pindrop.h"
+
+#include <linux/llist.h>
+#include <linux/maple_tree.h>
+#include <linux/slab.h>
+
+/**
+ * pindrop_offset_alloc() - give a buffer a range of mmap offsets
+ * @buf: the buffer; its size and flags are known
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int pindrop_offset_alloc(struct pindrop_buf *buf)
+{
+	/* What is mapped by huge entries begins at one. */
+	unsigned long align = buf->flags & PINDROP_ALLOC_HUGE ? PMD_SIZE :
+								PAGE_SIZE;
+	unsigned long pages = align >> PAGE_SHIFT, start;
+
+	if (mtree_alloc_range(&buf->dev->offsets, &start, buf,
+			      buf->npages + pages - 1, PINDROP_FIRST_PGOFF,
+			      PINDROP_LAST_PGOFF, GFP_KERNEL_ACCOUNT))
+		return -ENOMEM;
+	buf->pgoff = ALIGN(start, pages);
+	buf->has_offset = true;
+	return 0;
+}
+
+/**
+ * pindrop_offset_free_work() - take ranges out of the tree
+ * @work: pindrop_dev::offset_work
+ *
+ * Context: pindrop_forget_wq.
+ */
+void pindrop_offset_free_work(struct work_struct *work)
+{
+	struct pindrop_dev *dev = container_of(work, struct pindrop_dev,
+					       offset_work);
+	struct pindrop_buf *buf, *next;
+	struct llist_node *gone = llist_del_all(&dev->offset_gone);
+
+	llist_for_each_entry_safe(buf, next, gone, gone) {
+		mtree_erase(&dev->offsets, buf->pgoff);
+		kfree_rcu(buf, rcu);
+		/* The last one may be the device's own. */
+		put_device(&dev->dev);
+		cond_resched();
+	}
+}
+
+/**
+ * pindrop_offset_free() - have the range of a buffer that is gone taken out
+ * @buf: has one; the reference to the device, and its memory, are taken over
+ *
+ * Context: any.
+ */
+void pindrop_offset_free(struct pindrop_buf *buf)
+{
+	struct pindrop_dev *dev = buf->dev;
+
+	if (llist_add(&buf->gone, &dev->offset_gone))
+		queue_work(pindrop_forget_wq, &dev->offset_work);
+}
