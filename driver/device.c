@@ -100,8 +100,28 @@ static ssize_t reset_store(struct device *d, struct device_attribute *attr,
 }
 static DEVICE_ATTR_WO(reset);
 
+static ssize_t ring_threads_show(struct device *d,
+				 struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", READ_ONCE(to_pindrop_dev(d)->threads));
+}
+
+/* The time that they take is not that of their owner's cgroup. */
+static ssize_t ring_threads_store(struct device *d,
+				  struct device_attribute *attr,
+				  const char *buf, size_t count)
+{
+	bool leave;
+
+	if (kstrtobool(buf, &leave))
+		return -EINVAL;
+	WRITE_ONCE(to_pindrop_dev(d)->threads, leave);
+	return count;
+}
+static DEVICE_ATTR_RW(ring_threads);
+
 static struct attribute *pindrop_attrs[] = {
-	&dev_attr_reset.attr,
+	&dev_attr_reset.attr,	    &dev_attr_ring_threads.attr,
 	&dev_attr_engine.attr,	    &dev_attr_contexts.attr,
 	&dev_attr_buffers.attr,	    &dev_attr_bytes.attr,
 	&dev_attr_inflight.attr,    &dev_attr_pinned.attr,

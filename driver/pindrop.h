@@ -296,6 +296,8 @@ struct pindrop_failure {
  * @offset_gone: pindrop_buf::gone, buffers whose offsets are not any more; each
  *	with its reference to the device
  * @offset_work: takes them out
+ * @threads: everybody may have threads serve rings, and not only who may raise
+ *	his priority
  * @zero: zeroed memory the device reads to clear its own, so many pages, and
  *	its bus address
  * @zero_order: see @zero
@@ -361,6 +363,7 @@ struct pindrop_dev {
 	struct maple_tree offsets;
 	struct llist_head offset_gone;
 	struct work_struct offset_work;
+	bool threads;
 	struct page *zero;
 	unsigned int zero_order;
 	dma_addr_t zero_dma;

@@ -138,8 +138,14 @@ static int setup_check(struct pindrop_ctx *ctx,
 	if (a->idle_us > RING_MAX_IDLE_US ||
 	    (a->eventfd && !(a->flags & PINDROP_RING_EVENTFD)))
 		return -EINVAL;
+	if (!(a->flags & PINDROP_RING_CPU) && a->cpu)
+		return -EINVAL;
+	/* Its time is none of the owner's. */
+	if ((a->flags & PINDROP_RING_THREAD) && !READ_ONCE(ctx->dev->threads) &&
+	    !capable(CAP_SYS_NICE))
+		return -EPERM;
 	if (!(a->flags & PINDROP_RING_CPU))
-		return a->cpu ? -EINVAL : 0;
+		return 0;
 	if (a->cpu >= nr_cpu_ids || !cpu_online(a->cpu))
 		return -EINVAL;
 	/* Nobody gets a processor this way that they may not run on. */

@@ -656,7 +656,9 @@ struct pindrop_ring_header {
 
 /**
  * enum pindrop_ring_flags - RING_SETUP's flags
- * @PINDROP_RING_THREAD: a kernel thread consumes the entries
+ * @PINDROP_RING_THREAD: a kernel thread consumes the entries. Its processor time
+ *	is not the caller's, so this takes CAP_SYS_NICE, or 1 in the device's
+ *	ring_threads in sysfs (-EPERM)
  * @PINDROP_RING_CPU: ... on the CPU that @cpu says; needs PINDROP_RING_THREAD
  * @PINDROP_RING_EVENTFD: completions are signalled to @eventfd
  */

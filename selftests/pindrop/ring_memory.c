@@ -215,6 +215,7 @@ TEST_F(memory, of_memory_is_limited)
 		job = ring_by_address(NULL, mem, NULL, mem + 2 * page,
 				      2 * page);
 		CHILD(!ring_do_one(&r, &job));
+		CHILD(!pd_write_in(self->env.sysfs, "ring_threads", "1"));
 		CHILD(!setresuid(65534, 65534, 65534));
 		CHILD(!pd_create(fd, 4 * page, &dst));
 		CHILD(!ring_open(fd, 8, variant->flags, &r));
@@ -228,6 +229,7 @@ TEST_F(memory, of_memory_is_limited)
 		_exit(0);
 	}
 	EXPECT_EQ(0, pd_join(pid));
+	MUST(pd_write_in(self->env.sysfs, "ring_threads", "0"));
 }
 
 TEST_HARNESS_MAIN
