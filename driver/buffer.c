@@ -130,7 +130,7 @@ static int buf_map_coherent(struct pindrop_buf *buf)
 			      GFP_KERNEL_ACCOUNT);
 	if (!buf->pages)
 		return -ENOMEM;
-	err = sg_alloc_table(&buf->sgt, 1, GFP_KERNEL);
+	err = sg_alloc_table(&buf->sgt, 1, GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
 	buf->cpu = dma_alloc_coherent(parent, buf->bytes, &dma,
@@ -257,8 +257,11 @@ static void buf_free_pages(struct pindrop_buf *buf)
 	pindrop_pages_free(buf);
 	atomic64_dec(&dev->stats.buffers);
 	atomic64_sub(buf->bytes, &dev->stats.bytes);
-	if (buf->charged)
-		atomic64_sub(buf->bytes, &buf->user->bytes);
+	pindrop_bounce_uncharge(buf);
+	if (buf->coherent)
+		pindrop_user_uncharge(buf->user, PINDROP_QUOTA_COHERENT,
+				      buf->bytes);
+	pindrop_user_uncharge(buf->user, PINDROP_QUOTA_BYTES, buf->charged);
 }
 
 static void buf_destroy(struct pindrop_buf *buf)
@@ -404,16 +407,43 @@ static int buf_make(struct pindrop_buf *buf)
 	return err;
 }
 
+/**
+ * pindrop_buf_charge_bytes() - count a buffer against its user's limits
+ * @buf: the buffer; not mapped
+ *
+ * Where everything bounces, against that of the pool, too.
+ *
+ * Context: any.
+ * Return: 0 or -EDQUOT; what is charged goes back with the buffer.
+ */
+int pindrop_buf_charge_bytes(struct pindrop_buf *buf)
+{
+	int err;
+
+	err = pindrop_user_charge(buf->user, PINDROP_QUOTA_BYTES, buf->bytes,
+				  pindrop_user_max_bytes());
+	if (err)
+		return err;
+	buf->charged = buf->bytes;
+	if (buf->flags & PINDROP_ALLOC_COHERENT ||
+	    !is_swiotlb_force_bounce(buf->dev->dma_dev))
+		return 0;
+	return pindrop_bounce_charge(buf, buf->bytes);
+}
+
 /* The limits first: they are what a large request should fail at. */
 static int buf_charge(struct pindrop_buf *buf)
 {
 	int err;
 
-	err = pindrop_user_charge(&buf->user->bytes, buf->bytes,
-				  pindrop_user_max_bytes());
+	err = pindrop_buf_charge_bytes(buf);
+	if (!err && (buf->flags & PINDROP_ALLOC_COHERENT)) {
+		err = pindrop_user_charge(buf->user, PINDROP_QUOTA_COHERENT,
+					  buf->bytes, PINDROP_USER_COHERENT);
+		buf->coherent = !err;
+	}
 	if (err)
 		return err;
-	buf->charged = true;
 	err = pindrop_offset_alloc(buf);
 	if (err)
 		return err;

@@ -665,13 +665,14 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	err = chan_refuses(chan, ctx, count);
 	if (err)
 		goto out;
-	err = pindrop_user_charge(&ctx->user->jobs, count, PINDROP_USER_JOBS);
+	err = pindrop_user_charge(ctx->user, PINDROP_QUOTA_JOBS, count,
+				  PINDROP_USER_JOBS);
 	if (err)
 		goto out;
 	if (zero)
 		err = lease_take(chan, ctx, &clear);
 	if (err) {
-		atomic64_sub(count, &ctx->user->jobs);
+		pindrop_user_uncharge(ctx->user, PINDROP_QUOTA_JOBS, count);
 		goto out;
 	}
 	if (zero && !clear)

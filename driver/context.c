@@ -148,7 +148,7 @@ static int ctx_add(struct pindrop_ctx *ctx)
 	struct pindrop_dev *dev = ctx->dev;
 	int err;
 
-	err = pindrop_user_charge(&ctx->user->contexts, 1,
+	err = pindrop_user_charge(ctx->user, PINDROP_QUOTA_CONTEXTS, 1,
 				  PINDROP_USER_CONTEXTS);
 	if (err)
 		return err;
@@ -159,7 +159,7 @@ static int ctx_add(struct pindrop_ctx *ctx)
 		list_add_tail(&ctx->dev_node, &dev->ctxs);
 	mutex_unlock(&dev->lock);
 	if (err)
-		atomic64_dec(&ctx->user->contexts);
+		pindrop_user_uncharge(ctx->user, PINDROP_QUOTA_CONTEXTS, 1);
 	return err;
 }
 
@@ -197,7 +197,7 @@ static void ctx_free(struct kref *ref)
 	if (ctx->owner)
 		pindrop_owner_del(ctx);
 	put_pid(ctx->owner_pid);
-	atomic64_dec(&ctx->user->contexts);
+	pindrop_user_uncharge(ctx->user, PINDROP_QUOTA_CONTEXTS, 1);
 	ctx_destroy(ctx);
 	atomic64_dec(&dev->stats.contexts);
 	put_device(&dev->dev);

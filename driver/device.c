@@ -517,6 +517,7 @@ static void __exit pindrop_exit_module(void)
 	pindrop_owner_flush();
 	/* The reaper's works filled these. */
 	destroy_workqueue(pindrop_import_wq);
+	pindrop_left_flush();
 	destroy_workqueue(pindrop_forget_wq);
 	/* Owners are freed by the notifiers' grace period, buffers by RCU's. */
 	mmu_notifier_synchronize();

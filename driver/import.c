@@ -465,12 +465,13 @@ static int import_make(struct pindrop_buf *buf)
 {
 	int err;
 
-	err = pindrop_user_charge(&buf->user->bytes, buf->bytes,
-				  pindrop_user_max_bytes());
-	if (err)
-		return err;
-	buf->charged = true;
-	err = pindrop_buf_map(buf, import_map);
+	err = pindrop_buf_charge_bytes(buf);
+	if (!err)
+		err = pindrop_buf_map(buf, import_map);
+	/* Elsewhere it is seen only now whether it bounces: then it counts. */
+	if (!err && buf->need_sync && !buf->bounced &&
+	    dev_is_dma_coherent(buf->dev->dma_dev))
+		err = pindrop_bounce_charge(buf, buf->bytes);
 	return err ?: import_settle(buf);
 }
 

@@ -178,6 +178,8 @@ int pindrop_pages_alloc(struct pindrop_buf *buf)
  * pindrop_pages_free() - the pages go back, unless others hold them
  * @buf: the buffer; of coherent memory only the list goes
  *
+ * Its user is still charged for a block of which somebody else holds a page.
+ *
  * Context: may sleep.
  */
 void pindrop_pages_free(struct pindrop_buf *buf)
@@ -187,6 +189,8 @@ void pindrop_pages_free(struct pindrop_buf *buf)
 	if (buf->pages && !(buf->flags & PINDROP_ALLOC_COHERENT)) {
 		for (i = 0; i < buf->npages && buf->pages[i]; i += n) {
 			n = pages_at(buf->pages[i]);
+			if (n > 1 && pindrop_left_keep(buf, buf->pages[i], n))
+				continue;
 			__free_pages(buf->pages[i], ilog2(n));
 		}
 	}
@@ -238,7 +242,8 @@ int pindrop_pages_map(struct pindrop_buf *buf)
 
 	if (!max)
 		return -EOPNOTSUPP;
-	err = sg_alloc_table(&buf->sgt, pages_list(buf, max, NULL), GFP_KERNEL);
+	err = sg_alloc_table(&buf->sgt, pages_list(buf, max, NULL),
+			     GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
 	pages_list(buf, max, buf->sgt.sgl);

@@ -644,8 +644,7 @@ static void pin_free_list(struct pindrop_pinned *pin)
 
 static void pin_free_part(struct pindrop_buf *buf)
 {
-	if (buf->charged)
-		atomic64_sub(buf->bytes, &buf->dev->bounced);
+	pindrop_bounce_uncharge(buf);
 	pindrop_buf_put(buf->of);
 }
 
@@ -824,10 +823,8 @@ static struct pindrop_buf *part_create(struct pindrop_ctx *ctx,
 	part->npages = PFN_UP(part->first + length);
 	part->dir = write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 	part->attrs = pin->attrs | DMA_ATTR_NO_WARN;
-	/* The pool is everybody's. */
-	err = pindrop_user_charge(&ctx->dev->bounced, length,
-				  PINDROP_MAX_BOUNCED);
-	part->charged = !err;
+	/* Each job takes some of the pool's slots, however short it is. */
+	err = pindrop_bounce_charge(part, (u64)part->npages << PAGE_SHIFT);
 	if (!err)
 		err = part_list(part);
 	if (!err)

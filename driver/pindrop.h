@@ -86,13 +86,13 @@ struct pindrop_order;
 #define PINDROP_USER_CONTEXTS 4096 /* of a user */
 #define PINDROP_USER_JOBS 65536 /* unfinished jobs of a user */
 #define PINDROP_USER_THREADS 64 /* threads that serve a user's rings */
+#define PINDROP_USER_COHERENT SZ_64M /* bytes that no cgroup is charged for */
 #define PINDROP_MAX_RING 32768 /* entries of a submission ring */
 #define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
 #define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
 #define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
 #define PINDROP_END_BATCH 32 /* jobs that end in one go with interrupts off */
 #define PINDROP_MAX_ALLOC SZ_1G
-#define PINDROP_MAX_BOUNCED SZ_8M /* of a device's pins, at a time */
 #define PINDROP_WINDOW_PAGES 2
 /* Buffers are mapped from here on; below is the window. In pages. */
 #define PINDROP_FIRST_PGOFF (SZ_1M >> PAGE_SHIFT)
@@ -305,7 +305,7 @@ struct pindrop_failure {
  * @wq: the kill chain
  * @ids: last context or buffer id given out
  * @stats: the counters in sysfs
- * @bounced: bytes of pins that jobs have in the bounce pool
+ * @bounced: bytes that it has in the bounce pool
  * @kept: in the list of devices that went without proof; see quarantine.c
  * @chans: limits->channels of them
  */
@@ -410,23 +410,40 @@ struct pindrop_owner {
 };
 
 /**
+ * enum pindrop_quota - what a user can have so much of
+ * @PINDROP_QUOTA_CONTEXTS: open files
+ * @PINDROP_QUOTA_JOBS: jobs that are not retired, or whose completion waits for room
+ * @PINDROP_QUOTA_BYTES: driver memory, and what is left of it in others' hands
+ * @PINDROP_QUOTA_COHERENT: bytes of it that no memory cgroup is charged for
+ * @PINDROP_QUOTA_BOUNCED: bytes of the bounce pool
+ * @PINDROP_QUOTA_THREADS: that serve rings
+ * @PINDROP_NR_QUOTAS: their number
+ */
+enum pindrop_quota {
+	PINDROP_QUOTA_CONTEXTS,
+	PINDROP_QUOTA_JOBS,
+	PINDROP_QUOTA_BYTES,
+	PINDROP_QUOTA_COHERENT,
+	PINDROP_QUOTA_BOUNCED,
+	PINDROP_QUOTA_THREADS,
+	PINDROP_NR_QUOTAS,
+};
+
+/**
  * struct pindrop_user - what a user holds of all devices together
- * @ref: contexts and buffers
+ * @ref: contexts, buffers, rings, memory that is left, and users below
  * @node: in the list of users
  * @uid: who
- * @contexts: open files
- * @jobs: jobs that are not retired, or whose completion waits for room
- * @bytes: driver memory
- * @threads: that serve rings
+ * @parent: the owner of the user namespace that he is in, who is charged for all
+ *	in there, too; referenced. NULL in the first one
+ * @held: by enum pindrop_quota
  */
 struct pindrop_user {
 	struct kref ref;
 	struct list_head node;
 	kuid_t uid;
-	atomic64_t contexts;
-	atomic64_t jobs;
-	atomic64_t bytes;
-	atomic64_t threads;
+	struct pindrop_user *parent;
+	atomic64_t held[PINDROP_NR_QUOTAS];
 };
 
 /**
@@ -724,7 +741,9 @@ struct pindrop_mark {
  * @leaving: removal unmaps it; under dev::bufs_lock
  * @mapped: 1 while it is mapped for the device; whoever clears it unmaps
  * @kept: coherent, unmapped by name only: see buf_free_kept()
- * @charged: counted against its user
+ * @charged: bytes that are counted against its user
+ * @coherent: ... in the quota for coherent memory, too
+ * @bounced: bytes that are counted as in the bounce pool
  * @need_sync: the device does not see the CPU's caches, or it bounces
  * @vmas: mappings, for tracing
  * @lost: LOST jobs that use it; this and the next four: see quarantine.c
@@ -768,7 +787,9 @@ struct pindrop_buf {
 	bool leaving;
 	atomic_t mapped;
 	bool kept;
-	bool charged;
+	u64 charged;
+	bool coherent;
+	u64 bounced;
 	bool need_sync;
 	atomic_t vmas;
 	unsigned int lost;
@@ -983,8 +1004,17 @@ void pindrop_quarantine_prove(const struct bus_type *bus, const char *place);
 /* user.c: limits per user */
 struct pindrop_user *pindrop_user_get(void);
 void pindrop_user_put(struct pindrop_user *user);
-int pindrop_user_charge(atomic64_t *count, u64 amount, u64 limit);
 u64 pindrop_user_max_bytes(void);
+int pindrop_user_charge(struct pindrop_user *user, enum pindrop_quota what,
+			u64 amount, u64 limit);
+void pindrop_user_add(struct pindrop_user *user, enum pindrop_quota what,
+		      u64 amount);
+void pindrop_user_uncharge(struct pindrop_user *user, enum pindrop_quota what,
+			   u64 amount);
+
+/* bounce.c: the bounce pool is everybody's */
+int pindrop_bounce_charge(struct pindrop_buf *buf, u64 bytes);
+void pindrop_bounce_uncharge(struct pindrop_buf *buf);
 
 /* pages.c: what makes up driver memory */
 bool pindrop_buf_reachable(struct pindrop_dev *dev, phys_addr_t phys,
@@ -996,9 +1026,15 @@ int pindrop_pages_alloc(struct pindrop_buf *buf);
 int pindrop_pages_map(struct pindrop_buf *buf);
 void pindrop_pages_free(struct pindrop_buf *buf);
 
+/* left.c: blocks that outlive their buffer */
+bool pindrop_left_keep(struct pindrop_buf *buf, struct page *page,
+		       unsigned long npages);
+void pindrop_left_flush(void);
+
 /* buffer.c: memory that jobs name, driver memory */
 bool pindrop_buf_translated(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_buf_create(struct pindrop_ctx *ctx, u64 bytes);
+int pindrop_buf_charge_bytes(struct pindrop_buf *buf);
 void pindrop_buf_abort(struct pindrop_buf *buf);
 int pindrop_buf_map(struct pindrop_buf *buf,
 		    int (*map)(struct pindrop_buf *buf));

@@ -20,7 +20,7 @@ static void job_retire(struct pindrop_job *job)
 		pindrop_batch_put(job->batch);
 	atomic64_dec(&dev->stats.inflight);
 	if (!job->zero) /* the user did not ask for that one */
-		atomic64_dec(&ctx->user->jobs);
+		pindrop_user_uncharge(ctx->user, PINDROP_QUOTA_JOBS, 1);
 	pindrop_ctx_put(ctx);
 }
 

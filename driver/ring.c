@@ -99,7 +99,7 @@ static u32 ring_flush_locked(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 			break;
 		n++;
 		list_del(&job->kept);
-		atomic64_dec(&ring->user->jobs);
+		pindrop_user_uncharge(ring->user, PINDROP_QUOTA_JOBS, 1);
 		pindrop_job_put(job);
 	}
 	if (!n || !list_empty(&ring->kept))
@@ -147,7 +147,7 @@ void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job)
 		kref_get(&job->ref); /* ring::kept's */
 		list_add_tail(&job->kept, &ring->kept);
 		/* It takes memory, so it counts; that it is over is a fact. */
-		atomic64_inc(&ring->user->jobs);
+		pindrop_user_add(ring->user, PINDROP_QUOTA_JOBS, 1);
 		WRITE_ONCE(ring->shared->cq_overflow, ++ring->overflow);
 		WRITE_ONCE(ring->shared->cq_flags, PINDROP_CQ_OVERFLOW);
 	}

@@ -24,7 +24,7 @@ static void ring_free(struct kref *ref)
 	unsigned long i;
 
 	list_for_each_entry_safe(job, next, &ring->kept, kept) {
-		atomic64_dec(&ring->user->jobs);
+		pindrop_user_uncharge(ring->user, PINDROP_QUOTA_JOBS, 1);
 		pindrop_job_put(job);
 	}
 	list_for_each_entry_safe(job, next, &ring->spare, node)
@@ -35,7 +35,8 @@ static void ring_free(struct kref *ref)
 	for (i = 0; ring->pages && i < ring->npages && ring->pages[i]; i++)
 		__free_page(ring->pages[i]);
 	kvfree(ring->pages);
-	atomic64_sub(ring->npages << PAGE_SHIFT, &ring->user->bytes);
+	pindrop_user_uncharge(ring->user, PINDROP_QUOTA_BYTES,
+			      ring->npages << PAGE_SHIFT);
 	pindrop_user_put(ring->user);
 	kfree(ring);
 }
@@ -96,7 +97,8 @@ static struct pindrop_ring *ring_create(struct pindrop_ctx *ctx, u32 entries,
 	init_waitqueue_head(&ring->wait);
 	INIT_LIST_HEAD(&ring->kept);
 	INIT_LIST_HEAD(&ring->spare);
-	err = pindrop_user_charge(&user->bytes, ring->npages << PAGE_SHIFT,
+	err = pindrop_user_charge(user, PINDROP_QUOTA_BYTES,
+				  ring->npages << PAGE_SHIFT,
 				  pindrop_user_max_bytes());
 	if (err) {
 		kfree(ring);

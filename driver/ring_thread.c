@@ -118,7 +118,7 @@ static int thread_run(void *data)
 	mem_cgroup_put(memcg);
 	/* For ever: RING_ENTER will say why. */
 	WRITE_ONCE(ring->shared->sq_flags, PINDROP_SQ_NEED_WAKEUP);
-	atomic64_dec(&ring->user->threads);
+	pindrop_user_uncharge(ring->user, PINDROP_QUOTA_THREADS, 1);
 	pindrop_ring_put(ring);
 	pindrop_ctx_put(ctx);
 	module_put_and_kthread_exit(0);
@@ -165,12 +165,13 @@ int pindrop_ring_thread_create(struct pindrop_ctx *ctx,
 	struct task_struct *task;
 	int err;
 
-	err = pindrop_user_charge(&ctx->user->threads, 1, PINDROP_USER_THREADS);
+	err = pindrop_user_charge(ctx->user, PINDROP_QUOTA_THREADS, 1,
+				  PINDROP_USER_THREADS);
 	if (err)
 		return err;
 	task = thread_new(ctx, ring);
 	if (IS_ERR(task)) {
-		atomic64_dec(&ctx->user->threads);
+		pindrop_user_uncharge(ctx->user, PINDROP_QUOTA_THREADS, 1);
 		return PTR_ERR(task);
 	}
 	/* The thread's, all three; thread_run() drops them. */

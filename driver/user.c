@@ -10,21 +10,69 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
+#include <linux/user_namespace.h>
 
 static DEFINE_SPINLOCK(users_lock); /* guards the list and lookups on it */
 static LIST_HEAD(users);
 
-static struct pindrop_user *user_find_locked(kuid_t uid)
+static struct pindrop_user *user_find_locked(kuid_t uid,
+					     struct pindrop_user *parent)
 {
 	struct pindrop_user *user;
 
 	lockdep_assert_held(&users_lock);
 	list_for_each_entry(user, &users, node)
-		if (uid_eq(user->uid, uid)) {
+		if (uid_eq(user->uid, uid) && user->parent == parent) {
 			kref_get(&user->ref);
 			return user;
 		}
 	return NULL;
+}
+
+/* The reference to the parent is taken over, also if there is no memory. */
+static struct pindrop_user *user_get(kuid_t uid, struct pindrop_user *parent)
+{
+	struct pindrop_user *user, *fresh;
+
+	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+	if (!fresh) {
+		if (parent)
+			pindrop_user_put(parent);
+		return NULL;
+	}
+	kref_init(&fresh->ref); /* the caller's */
+	fresh->uid = uid;
+	fresh->parent = parent;
+	spin_lock(&users_lock);
+	user = user_find_locked(uid, parent);
+	if (!user)
+		list_add(&fresh->node, &users);
+	spin_unlock(&users_lock);
+	if (!user)
+		return fresh;
+	kfree(fresh);
+	/* That of @user is enough. */
+	if (parent)
+		pindrop_user_put(parent);
+	return user;
+}
+
+/* Who made a namespace answers for all who are in it; the first one is nobody's. */
+static struct pindrop_user *user_get_in(kuid_t uid,
+					const struct user_namespace *ns)
+{
+	const struct user_namespace *chain[33]; /* the kernel nests 32 */
+	struct pindrop_user *user = NULL;
+	unsigned int n = 0;
+
+	for (; ns->parent && n < ARRAY_SIZE(chain); ns = ns->parent)
+		chain[n++] = ns;
+	while (n--) {
+		user = user_get(chain[n]->owner, user);
+		if (!user)
+			return NULL;
+	}
+	return user_get(uid, user);
 }
 
 /**
@@ -35,22 +83,7 @@ static struct pindrop_user *user_find_locked(kuid_t uid)
  */
 struct pindrop_user *pindrop_user_get(void)
 {
-	struct pindrop_user *user, *fresh;
-
-	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
-	if (!fresh)
-		return NULL;
-	kref_init(&fresh->ref); /* the caller's */
-	fresh->uid = current_uid();
-	spin_lock(&users_lock);
-	user = user_find_locked(fresh->uid);
-	if (!user)
-		list_add(&fresh->node, &users);
-	spin_unlock(&users_lock);
-	if (!user)
-		return fresh;
-	kfree(fresh);
-	return user;
+	return user_get_in(current_uid(), current_user_ns());
 }
 
 static void user_free(struct kref *ref)
@@ -72,24 +105,15 @@ static void user_free(struct kref *ref)
  */
 void pindrop_user_put(struct pindrop_user *user)
 {
-	kref_put_lock(&user->ref, user_free, &users_lock);
-}
+	struct pindrop_user *parent;
 
-/**
- * pindrop_user_charge() - take from an account
- * @count: one of the account's counters
- * @amount: how much
- * @limit: what it may come to
- *
- * Context: any.
- * Return: 0 or -EDQUOT, with nothing taken.
- */
-int pindrop_user_charge(atomic64_t *count, u64 amount, u64 limit)
-{
-	if (atomic64_add_return(amount, count) <= limit)
-		return 0;
-	atomic64_sub(amount, count);
-	return -EDQUOT;
+	do {
+		parent = user->parent;
+		/* The last one has that of its parent. */
+		if (!kref_put_lock(&user->ref, user_free, &users_lock))
+			return;
+		user = parent;
+	} while (user);
 }
 
 /**
@@ -101,4 +125,60 @@ int pindrop_user_charge(atomic64_t *count, u64 amount, u64 limit)
 u64 pindrop_user_max_bytes(void)
 {
 	return (u64)totalram_pages() << (PAGE_SHIFT - 1);
+}
+
+/**
+ * pindrop_user_charge() - take from an account, and from those above it
+ * @user: the account
+ * @what: of what
+ * @amount: how much
+ * @limit: what it may come to
+ *
+ * Context: any.
+ * Return: 0 or -EDQUOT, with nothing taken.
+ */
+int pindrop_user_charge(struct pindrop_user *user, enum pindrop_quota what,
+			u64 amount, u64 limit)
+{
+	struct pindrop_user *at;
+
+	for (at = user; at; at = at->parent)
+		if (atomic64_add_return(amount, &at->held[what]) > limit)
+			break;
+	if (!at)
+		return 0;
+	for (; user != at; user = user->parent)
+		atomic64_sub(amount, &user->held[what]);
+	atomic64_sub(amount, &at->held[what]);
+	return -EDQUOT;
+}
+
+/**
+ * pindrop_user_add() - the same for what is a fact already
+ * @user: the account
+ * @what: of what
+ * @amount: how much
+ *
+ * Context: any.
+ */
+void pindrop_user_add(struct pindrop_user *user, enum pindrop_quota what,
+		      u64 amount)
+{
+	for (; user; user = user->parent)
+		atomic64_add(amount, &user->held[what]);
+}
+
+/**
+ * pindrop_user_uncharge() - give back
+ * @user: the account
+ * @what: of what
+ * @amount: how much
+ *
+ * Context: any.
+ */
+void pindrop_user_uncharge(struct pindrop_user *user, enum pindrop_quota what,
+			   u64 amount)
+{
+	for (; user; user = user->parent)
+		atomic64_sub(amount, &user->held[what]);
 }

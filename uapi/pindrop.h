@@ -52,10 +52,11 @@
  *	RLIMIT_MEMLOCK allows.
  * - EACCES: a job would write memory that is pinned, or was given away, for
  *   reading only.
- * - EDQUOT: a limit of the context (see INFO), or of its user: 4,096 open
- *   files (then it is open() that fails), 65,536 unfinished jobs, buffers of
- *   half of the machine's memory; or of a device: 8 MiB of pins in jobs that
- *   have to bounce.
+ * - EDQUOT: a limit of the context (see INFO), or of its user and of the makers
+ *   of the user namespaces that he is in: 4,096 open files (then it is open() that
+ *   fails), 65,536 unfinished jobs, buffers of half of the machine's memory, 64 MiB
+ *   of them COHERENT, half of the bounce pool; or of a device: three quarters of
+ *   that. See pindrop(4).
  * - EBUSY: the device's own memory is leased to another context; the context
  *   has a ring already, or a ring is full of what was not read.
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.

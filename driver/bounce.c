@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bounce pool is the whole machine's: what a device does not reach goes
+ * through it, also for its disks. So no user has more than half of it, and no
+ * device more than three quarters, for driver memory, imports and pins together.
+ */
+#include "pindrop.h"
+
+#include <linux/swiotlb.h>
+
+/**
+ * pindrop_bounce_charge() - have a buffer take some of the pool
+ * @buf: the buffer; nothing is charged for it yet
+ * @bytes: how much
+ *
+ * Context: any.
+ * Return: 0 or -EDQUOT, with nothing taken.
+ */
+int pindrop_bounce_charge(struct pindrop_buf *buf, u64 bytes)
+{
+	struct pindrop_dev *dev = buf->dev;
+	u64 pool = pindrop_bounce_pool(dev->dma_dev);
+
+	if (pindrop_user_charge(buf->user, PINDROP_QUOTA_BOUNCED, bytes,
+				pool / 2))
+		return -EDQUOT;
+	if (atomic64_add_return(bytes, &dev->bounced) > pool / 4 * 3) {
+		atomic64_sub(bytes, &dev->bounced);
+		pindrop_user_uncharge(buf->user, PINDROP_QUOTA_BOUNCED, bytes);
+		return -EDQUOT;
+	}
+	buf->bounced = bytes;
+	return 0;
+}
+
+/**
+ * pindrop_bounce_uncharge() - give back what a buffer had of it
+ * @buf: the buffer, not mapped; it may have had nothing
+ *
+ * Context: any.
+ */
+void pindrop_bounce_uncharge(struct pindrop_buf *buf)
+{
+	if (!buf->bounced)
+		return;
+	atomic64_sub(buf->bounced, &buf->dev->bounced);
+	pindrop_user_uncharge(buf->user, PINDROP_QUOTA_BOUNCED, buf->bounced);
+	buf->bounced = 0;
+}
