@@ -32,6 +32,16 @@ struct workqueue_struct *pindrop_forget_wq;
 #define PIN_CHUNK (PAGE_SIZE / sizeof(struct scatterlist))
 
 /**
+ * struct pin_range - a part of an address space; empty if it ends where it begins
+ * @from: its first address
+ * @to: its end
+ */
+struct pin_range {
+	unsigned long from;
+	unsigned long to;
+};
+
+/**
  * struct pindrop_pinned - what makes a buffer a pin
  * @mm: whose memory it is, and who is charged; grabbed, not in use
  * @notifier: tells of what happens to the range
@@ -40,6 +50,10 @@ struct workqueue_struct *pindrop_forget_wq;
  * @limit: pages that the mm may have pinned, if @once
  * @events: how often something happened that may have replaced a page
  * @checked: value of @events for which the pages were seen to be the same
+ * @changed: where it happened since they were looked at; under @lock, as @events
+ *	is written
+ * @looked: where they are being looked at, by @looking jobs; both under @lock
+ * @looking: see there
  * @stale: they were not, for good
  * @address: where the range begins
  * @npages: pages it touches
@@ -56,7 +70,7 @@ struct workqueue_struct *pindrop_forget_wq;
  * @follow: the page that can be merged with it
  * @highest: end of the memory that they are in
  * @bounce: the device does not reach them: mapped job by job
- * @lock: guards @written; a leaf, taken with interrupts off
+ * @lock: guards @written and what says so above; a leaf, taken with interrupts off
  * @written: a bit a page, which the device may have written. NULL if it may
  *	only read
  * @wrote: some bit is set
@@ -70,6 +84,9 @@ struct pindrop_pinned {
 	unsigned long limit;
 	atomic_t events;
 	int checked;
+	struct pin_range changed;
+	struct pin_range looked;
+	unsigned int looking;
 	bool stale;
 	unsigned long address;
 	unsigned long npages;
@@ -109,6 +126,18 @@ unsigned int pindrop_pin_align(struct pindrop_dev *dev)
 	return max(dev->limits.align, line);
 }
 
+static void range_add(struct pin_range *range, const struct pin_range *more)
+{
+	if (more->from == more->to)
+		return;
+	if (range->from == range->to) {
+		*range = *more;
+		return;
+	}
+	range->from = min(range->from, more->from);
+	range->to = max(range->to, more->to);
+}
+
 /*
  * Never waits and never refuses: the pages are ours whatever happens to the
  * range. Protection apart, one event may come from what replaces a page and
@@ -120,6 +149,8 @@ static bool pin_invalidate(struct mmu_interval_notifier *notifier,
 {
 	struct pindrop_pinned *pin =
 		container_of(notifier, struct pindrop_pinned, notifier);
+	const struct pin_range changed = { range->start, range->end };
+	unsigned long flags;
 
 	mmu_interval_set_seq(notifier, seq);
 	switch (range->event) {
@@ -130,9 +161,11 @@ static bool pin_invalidate(struct mmu_interval_notifier *notifier,
 	default:
 		break;
 	}
-	/* Pairs with the acquire in pin_check(): who sees it, waits for seq. */
-	smp_mb__before_atomic();
+	/* Pairs with the lock in pin_check(): who sees it, waits for seq. */
+	spin_lock_irqsave(&pin->lock, flags);
+	range_add(&pin->changed, &changed);
 	atomic_inc(&pin->events);
+	spin_unlock_irqrestore(&pin->lock, flags);
 	return true;
 }
 
@@ -702,18 +735,24 @@ static int pin_compare_some(struct page **found, unsigned long n,
  * swapped out, a page that was to be moved), is so again after that. Memory
  * that may not be read at the moment is looked up all the same.
  */
-static int pin_compare(struct pindrop_pinned *pin)
+static int pin_compare(struct pindrop_pinned *pin, const struct pin_range *where)
 {
-	unsigned long address = pin->address & PAGE_MASK;
-	unsigned long left = pin->npages;
+	unsigned long begin = pin->address & PAGE_MASK;
+	unsigned long end = begin + (pin->npages << PAGE_SHIFT);
+	unsigned long address = max(begin, where->from & PAGE_MASK), left;
 	struct sg_page_iter iter;
 	struct page **found;
 	int err = 0, n;
 
+	end = min(end, where->to);
+	if (address >= end)
+		return 0;
+	left = PFN_UP(end - address);
 	found = (struct page **)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!found)
 		return -ENOMEM;
-	__sg_page_iter_start(&iter, pin->list, pin->entries, 0);
+	__sg_page_iter_start(&iter, pin->list, pin->entries,
+			     (address - begin) >> PAGE_SHIFT);
 	while (left && !err) {
 		cond_resched();
 		if (fatal_signal_pending(current)) {
@@ -739,29 +778,60 @@ static int pin_compare(struct pindrop_pinned *pin)
 	return err;
 }
 
+/*
+ * Takes what has changed, and what others look at and have not come to an end with:
+ * their verdict may come too late.
+ */
+static int pin_look_begin(struct pindrop_pinned *pin, struct pin_range *where)
+{
+	int events;
+
+	spin_lock_irq(&pin->lock);
+	events = atomic_read(&pin->events);
+	range_add(&pin->looked, &pin->changed);
+	pin->changed = (struct pin_range){};
+	*where = pin->looked;
+	pin->looking++;
+	spin_unlock_irq(&pin->lock);
+	return events;
+}
+
+/* Who did not come to an end leaves it to the next job. */
+static void pin_look_end(struct pindrop_pinned *pin,
+			 const struct pin_range *where, bool done)
+{
+	spin_lock_irq(&pin->lock);
+	if (!done)
+		range_add(&pin->changed, where);
+	if (!--pin->looking)
+		pin->looked = (struct pin_range){};
+	spin_unlock_irq(&pin->lock);
+}
+
 /* Whether the pages are still what the program has there. */
 static int pin_check(struct pindrop_pinned *pin)
 {
+	struct pin_range where;
 	int events, err;
 
 	if (READ_ONCE(pin->stale))
 		return -ESTALE;
-	/*
-	 * Pairs with the barrier in pin_invalidate(). What was counted has
-	 * begun; the next line waits until it has ended. What begins later is
-	 * counted later, and is for the next job.
-	 */
-	events = atomic_read_acquire(&pin->events);
-	if (events == READ_ONCE(pin->checked))
+	if (atomic_read_acquire(&pin->events) == READ_ONCE(pin->checked))
 		return 0;
 	if (current->mm != pin->mm)
 		return -EAGAIN;
+	/*
+	 * What is in there has begun; the next line waits until it has ended.
+	 * What begins later comes later, and is for the next job.
+	 */
+	events = pin_look_begin(pin, &where);
 	mmu_interval_read_begin(&pin->notifier);
-	err = pin_compare(pin);
-	if (!err)
-		WRITE_ONCE(pin->checked, events);
+	err = pin_compare(pin, &where);
 	if (err == -ESTALE)
 		WRITE_ONCE(pin->stale, true);
+	pin_look_end(pin, &where, !err);
+	if (!err)
+		WRITE_ONCE(pin->checked, events);
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/uio.h>
@@ -147,6 +148,59 @@ TEST_F(memory, coherent_has_a_quota_of_its_own)
 					    &buf));
 		close(fd);
 	}
+}
+
+#define PINNED (32UL << 20)
+#define LOOKS 20
+
+/* So many jobs, each after that advice on so much: ns. */
+static __u64 look_after(int fd, const struct pindrop_job_desc *job,
+			unsigned char *mem, size_t len, int *err)
+{
+	__u64 begin = 0, spent = 0;
+	unsigned int i;
+
+	for (i = 0; i < LOOKS && !*err; i++) {
+		madvise(mem, len, MADV_FREE);
+		begin = pd_now_ns();
+		*err = pd_submit(fd, job, 1, NULL);
+		spent += pd_now_ns() - begin;
+	}
+	return spent;
+}
+
+/* After a change of one page one page is looked at, and not all of the pin. */
+TEST_F(memory, pins_are_looked_at_where_they_changed)
+{
+	const struct rlimit lock = { PINNED, PINNED };
+	const size_t page = self->env.page;
+	struct pindrop_job_desc job;
+	struct pd_buf pin, buf;
+	unsigned char *mem;
+	__u64 one, all;
+	int err = 0;
+
+	ASSERT_EQ(0, setresuid(0, 0, 0));
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &lock));
+	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	mem = mmap(NULL, PINNED, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	madvise(mem, PINNED, MADV_NOHUGEPAGE);
+	memset(mem, 1, PINNED);
+	MUST(pd_alloc(self->fd, page, 0, &buf));
+	err = pd_pin(self->fd, mem, PINNED, 0, &pin);
+	if (err == -ENOMEM)
+		SKIP(return, "the device reaches less");
+	ASSERT_EQ(0, err);
+	job = pd_copy(&pin, 0, &buf, 0, 64);
+	look_after(self->fd, &job, mem, PINNED, &err);
+	all = look_after(self->fd, &job, mem, PINNED, &err);
+	one = look_after(self->fd, &job, mem + PINNED / 2, page, &err);
+	EXPECT_EQ(0, err);
+	/* 8,192 pages, and one with all else that a job takes. */
+	EXPECT_LT(4 * one, all) TH_LOG("one %llu ns, all %llu", one, all);
+	munmap(mem, PINNED);
 }
 
 /* As one of those that the maker of a user namespace can be. */

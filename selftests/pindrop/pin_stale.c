@@ -195,6 +195,38 @@ TEST_F(stale, is_what_lost_one_page)
 	EXPECT_EQ(0, pin_out(&self->w, &half, self->page, PIN_COPY));
 }
 
+/* Only what changed is looked at: each page in its turn, and two far ones. */
+TEST_F(stale, is_what_lost_any_of_its_pages)
+{
+	unsigned int i, other;
+
+	for (i = 0; i < PAGES; i++) {
+		for (other = 0; other < PAGES; other += PAGES - 1) {
+			struct pd_buf p;
+			unsigned char *mem = mmap(NULL, self->len, RW,
+						  MAP_PRIVATE | MAP_ANONYMOUS |
+							  MAP_POPULATE,
+						  -1, 0);
+
+			ASSERT_NE(MAP_FAILED, mem);
+			MUST(pd_pin(self->w.fd, mem, self->len, 0, &p));
+			EXPECT_EQ(0, submit(&self->w, &p));
+			/* The same page as before: a change, and none. */
+			ASSERT_EQ(0, mprotect(mem + other * self->page,
+					      self->page, PROT_READ));
+			madvise(mem + other * self->page, self->page,
+				MADV_FREE);
+			EXPECT_EQ(0, submit(&self->w, &p));
+			ASSERT_EQ(0, madvise(mem + i * self->page, self->page,
+					     MADV_DONTNEED));
+			EXPECT_EQ(-ESTALE, submit(&self->w, &p))
+			TH_LOG("page %u after %u", i, other);
+			MUST(pd_free(self->w.fd, p.handle));
+			munmap(mem, self->len);
+		}
+	}
+}
+
 TEST_F(stale, is_not_what_lost_its_neighbours)
 {
 	ASSERT_EQ(0, munmap(self->m.mem, self->len));
