@@ -563,8 +563,11 @@ static bool chain_wedge(struct pindrop_chan *chan)
 			pindrop_chan_signal_lost_locked(chan);
 	}
 	pindrop_chan_unlock_irq(chan);
-	if (wedged)
+	if (wedged) {
 		pindrop_chan_fail_queued(chan);
+		/* Proof may have come meanwhile. */
+		wedged = READ_ONCE(chan->state) == PINDROP_CHAN_WEDGED;
+	}
 	return wedged;
 }
 

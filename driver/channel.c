@@ -318,17 +318,11 @@ void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 	pindrop_chan_unlock_irqrestore(chan, flags);
 }
 
-/**
- * pindrop_chan_pump_locked() - give the hardware what it can take
- * @chan: the channel
- *
+/*
  * One piece, then the next user's turn, and within his the next context's. Jobs
- * that need no hardware are taken so many at a time; the chain's work goes on with
- * the rest.
- *
- * Context: channel lock held; inside the gate, or called by the engine.
+ * that need no hardware are taken so many at a time: true if there are more.
  */
-void pindrop_chan_pump_locked(struct pindrop_chan *chan)
+static bool pump_some_locked(struct pindrop_chan *chan)
 {
 	unsigned int budget = PINDROP_END_BATCH;
 	struct pindrop_piece *piece;
@@ -354,10 +348,8 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 		if (list_empty(&chan->free_pieces))
 			break;
 		queue = queue_next(chan, &budget);
-		if (!budget) {
-			queue_work(chan->dev->wq, &chan->chain);
-			break;
-		}
+		if (!budget)
+			return true;
 		if (!queue)
 			break;
 		budget--;
@@ -373,6 +365,23 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 		if (job->error || !job->left)
 			job_unqueue(queue, job);
 	}
+	return false;
+}
+
+/**
+ * pindrop_chan_pump_locked() - give the hardware what it can take
+ * @chan: the channel
+ *
+ * What needs no hardware is taken so many at a time; the chain's work goes on with
+ * the rest.
+ *
+ * Context: channel lock held; inside the gate, or called by the engine.
+ */
+void pindrop_chan_pump_locked(struct pindrop_chan *chan)
+{
+	lockdep_assert_held(&chan->lock);
+	if (pump_some_locked(chan))
+		queue_work(chan->dev->wq, &chan->chain);
 }
 
 /*
@@ -615,6 +624,30 @@ static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	return first;
 }
 
+/*
+ * Who queues jobs that need no hardware does them in his own time, as many as he
+ * has queued; releases the lock.
+ */
+static void submit_pump_locked(struct pindrop_chan *chan,
+			       struct pindrop_ctx *ctx, unsigned int count)
+{
+	unsigned int more = count / PINDROP_END_BATCH;
+
+	while (pump_some_locked(chan)) {
+		if (!more--) {
+			queue_work(chan->dev->wq, &chan->chain);
+			break;
+		}
+		pindrop_chan_unlock_irq(chan);
+		cond_resched();
+		spin_lock_irq(&chan->lock);
+	}
+	spin_lock(&ctx->lock);
+	ctx->quiet--;
+	spin_unlock(&ctx->lock);
+	pindrop_chan_unlock_irq(chan);
+}
+
 /* Why a context cannot have so many more, or 0. */
 static int chan_refuses(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			unsigned int count)
@@ -685,13 +718,10 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	ctx->quiet++;
 out:
 	spin_unlock(&ctx->lock);
-	if (!err) {
-		pindrop_chan_pump_locked(chan);
-		spin_lock(&ctx->lock);
-		ctx->quiet--;
-		spin_unlock(&ctx->lock);
-	}
-	pindrop_chan_unlock_irq(chan);
+	if (!err)
+		submit_pump_locked(chan, ctx, count);
+	else
+		pindrop_chan_unlock_irq(chan);
 	return err;
 }
 
@@ -812,22 +842,36 @@ static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 }
 
 /**
- * pindrop_chan_revoke_job() - K1 for a job whose memory was taken back
- * @job: the job; the caller holds a reference. Its buffer is marked as revoked
+ * pindrop_chan_revoke_jobs() - K1 for jobs whose memory was taken back
+ * @chan: their channel
+ * @buf: the memory, marked as revoked
+ * @jobs: the jobs; the caller holds references
+ * @count: at most PINDROP_END_BATCH
  *
- * If it is queued it fails now; if it is not yet, in its turn.
+ * Those that are queued fail now; those that are not yet, in their turn.
  *
  * Context: process context; takes the channel's lock.
  */
-void pindrop_chan_revoke_job(struct pindrop_job *job)
+void pindrop_chan_revoke_jobs(struct pindrop_chan *chan,
+			      const struct pindrop_buf *buf,
+			      struct pindrop_job **jobs, unsigned int count)
 {
-	struct pindrop_chan *chan = job->chan;
+	struct pindrop_queue *queue;
+	struct pindrop_job *job;
 
 	spin_lock_irq(&chan->lock);
-	if (job->ticket && job->state != PINDROP_JOB_FINISHED &&
-	    !list_empty(&job->node)) {
+	while (count--) {
+		job = *jobs++;
+		/* A ring's may have been filled with something else by now. */
+		if (!job->ticket || job->state == PINDROP_JOB_FINISHED ||
+		    list_empty(&job->node) || !job_names(job, buf))
+			continue;
+		queue = &job->ctx->queues[chan->id];
 		job_revoke(job);
-		job_unqueue(&job->ctx->queues[chan->id], job);
+		job_unqueue(queue, job);
+		/* What the next one waits for is something else. */
+		if (!list_empty(&queue->node))
+			pindrop_turn_add_locked(queue);
 	}
 	pindrop_chan_unlock_irq(chan);
 }

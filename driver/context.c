@@ -380,6 +380,21 @@ void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline,
 }
 
 /**
+ * pindrop_ctx_end_work() - have the reaper let go of a context
+ * @ctx: the context; the caller holds a reference
+ *
+ * What the work was, or could not be, queued for is done here.
+ *
+ * Context: process context; waits for the work if it runs.
+ */
+void pindrop_ctx_end_work(struct pindrop_ctx *ctx)
+{
+	if (cancel_work_sync(&ctx->reap))
+		pindrop_ctx_put(ctx);
+	pindrop_reap(ctx);
+}
+
+/**
  * pindrop_ctx_stop() - K0 and K1: nothing of a context begins any more
  * @ctx: the context; the caller holds a reference
  * @reason: enum pindrop_reason; the first one counts
@@ -516,13 +531,8 @@ static int pindrop_release(struct inode *inode, struct file *file)
 	/* A kill ends this wait. The farewell goes on with it, to this deadline. */
 	if (first && close_waits())
 		pindrop_ctx_wait(ctx, deadline, true);
-	/*
-	 * The work does not keep the context beyond close(): what it was, or
-	 * could not be, queued for is done here.
-	 */
-	if (cancel_work_sync(&ctx->reap))
-		pindrop_ctx_put(ctx);
-	pindrop_reap(ctx);
+	/* Nor does the work keep the context beyond close(). */
+	pindrop_ctx_end_work(ctx);
 	pindrop_ctx_put(ctx);
 	return 0;
 }

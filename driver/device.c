@@ -384,11 +384,10 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	spin_lock_init(&dev->bufs_lock);
 	INIT_LIST_HEAD(&dev->bufs);
 	init_waitqueue_head(&dev->quiet);
-	mt_init_flags(&dev->offsets, MT_FLAGS_ALLOC_RANGE);
-	init_llist_head(&dev->offset_gone);
-	INIT_WORK(&dev->offset_work, pindrop_offset_free_work);
 
-	err = pindrop_dev_init(dev, parent);
+	err = pindrop_offset_init(dev);
+	if (!err)
+		err = pindrop_dev_init(dev, parent);
 	if (err)
 		goto err_put;
 	cdev_init(&dev->cdev, &pindrop_fops);

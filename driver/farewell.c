@@ -45,6 +45,28 @@ static void part(struct pindrop_owner *owner,
 	}
 }
 
+static bool ctx_is_unended(struct pindrop_ctx *ctx)
+{
+	return !READ_ONCE(ctx->ended);
+}
+
+/*
+ * Of a context whose file was closed while the hardware had a request of it, the
+ * work that retires that may be the last to know.
+ */
+static void end_works(struct pindrop_owner *owner)
+{
+	struct pindrop_ctx *ctx;
+
+	while ((ctx = pindrop_owner_find(owner, ctx_is_unended))) {
+		WRITE_ONCE(ctx->ended, true);
+		/* The reaper may unpin gigabytes for it: not waited for. */
+		if (pindrop_ctx_settled(ctx) && !READ_ONCE(ctx->handed_over))
+			pindrop_ctx_end_work(ctx);
+		pindrop_ctx_put(ctx);
+	}
+}
+
 /* False if the deadline passed before every context was settled. */
 static bool wait_for_all(struct pindrop_owner *owner)
 {
@@ -81,6 +103,7 @@ static int farewell_release(struct inode *inode, struct file *file)
 		part(owner, pindrop_ctx_drop);
 		if (!PINDROP_BROKEN(wait))
 			drained = wait_for_all(owner);
+		end_works(owner);
 	}
 	trace_pindrop_release_end(ktime_us_delta(ktime_get(), owner->begin),
 				  drained);

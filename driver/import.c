@@ -249,32 +249,39 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 	dma_buf_put(dmabuf);
 }
 
-/* The first job that has not been revoked, with a reference; or NULL. */
-static struct pindrop_job *import_next_job(struct pindrop_imported *imp)
+/*
+ * Some jobs that have not been revoked, of one channel, each with a reference:
+ * their number.
+ */
+static unsigned int import_next_jobs(struct pindrop_imported *imp,
+				     struct pindrop_job **jobs)
 {
-	struct pindrop_import_use *use;
-	struct pindrop_job *job = NULL;
+	struct pindrop_import_use *use, *next;
+	unsigned int n = 0;
 
 	spin_lock(&imp->lock);
-	use = list_first_entry_or_null(&imp->uses, struct pindrop_import_use,
-				       node);
-	if (use) {
-		job = use->job;
-		kref_get(&job->ref);
+	list_for_each_entry_safe(use, next, &imp->uses, node) {
+		if (n == PINDROP_END_BATCH ||
+		    (n && use->job->chan != jobs[0]->chan))
+			break;
+		kref_get(&use->job->ref); /* import_stop_queued()'s */
+		jobs[n++] = use->job;
 		list_del_init(&use->node);
 	}
 	spin_unlock(&imp->lock);
-	return job;
+	return n;
 }
 
 /* Jobs that come later fail in their turn. */
 static void import_stop_queued(struct pindrop_buf *buf)
 {
-	struct pindrop_job *job;
+	struct pindrop_job *jobs[PINDROP_END_BATCH];
+	unsigned int n;
 
-	while ((job = import_next_job(buf->import))) {
-		pindrop_chan_revoke_job(job);
-		pindrop_job_put(job);
+	while ((n = import_next_jobs(buf->import, jobs))) {
+		pindrop_chan_revoke_jobs(jobs[0]->chan, buf, jobs, n);
+		while (n--)
+			pindrop_job_put(jobs[n]);
 		cond_resched();
 	}
 }

@@ -619,7 +619,7 @@ static void job_report(struct pindrop_job *job, int result)
 	}
 	if (job->batch)
 		pindrop_batch_over_locked(job, result);
-	pindrop_notify_locked(queue, event);
+	pindrop_notify_locked(queue, event, false);
 }
 
 /* The console may be slow: pindrop_failures_print() writes the line. */
@@ -717,7 +717,7 @@ void pindrop_job_finish(struct pindrop_job *job, int result)
 	if (job->batch && !job->guard_signalled)
 		pindrop_batch_proved_locked(job);
 	list_add_tail(&job->node, &ctx->done);
-	pindrop_notify_locked(&ctx->queues[job->chan->id], false);
+	pindrop_notify_locked(&ctx->queues[job->chan->id], false, false);
 	spin_unlock(&ctx->lock);
 }
 
@@ -745,6 +745,7 @@ void pindrop_job_lose(struct pindrop_job *job)
 	spin_lock(&ctx->lock);
 	ctx->lost++;
 	job_report(job, -EIO);
+	pindrop_notify_locked(&ctx->queues[job->chan->id], false, true);
 	spin_unlock(&ctx->lock);
 }
 

@@ -18,20 +18,22 @@
  * pindrop_notify_locked() - jobs of a context have news for those who wait
  * @queue: the context's, on the channel
  * @event: the ring's eventfd is to be signalled
+ * @lost: a job was LOST
  *
- * Told by whoever releases the channel's lock, unless somebody does it later for
- * all: see ctx::quiet.
+ * Told by whoever releases the channel's lock; what is over, unless somebody tells
+ * of it later, for all: see ctx::quiet.
  *
  * Context: the channel's lock and ctx::lock held.
  */
-void pindrop_notify_locked(struct pindrop_queue *queue, bool event)
+void pindrop_notify_locked(struct pindrop_queue *queue, bool event, bool lost)
 {
 	struct pindrop_ctx *ctx = queue->ctx;
 
 	lockdep_assert_held(&queue->chan->lock);
 	lockdep_assert_held(&ctx->lock);
 	queue->event |= event;
-	if (!list_empty(&queue->notify) || (ctx->quiet && !event))
+	queue->lost |= lost;
+	if (!list_empty(&queue->notify) || (ctx->quiet && !event && !lost))
 		return;
 	kref_get(&ctx->ref); /* until it is told; told_locked() */
 	ctx->untold++;
@@ -56,9 +58,9 @@ void pindrop_notify_hold_locked(struct pindrop_ctx *ctx)
  * it is not the last: the work that is queued already, or who keeps the context
  * quiet, takes ctx::lock before he drops his.
  */
-static bool told_locked(struct pindrop_ctx *ctx)
+static bool told_locked(struct pindrop_ctx *ctx, bool lost)
 {
-	bool wake = !ctx->quiet;
+	bool wake = lost || !ctx->quiet;
 
 	lockdep_assert_held(&ctx->lock);
 	ctx->untold--;
@@ -68,23 +70,27 @@ static bool told_locked(struct pindrop_ctx *ctx)
 	return wake;
 }
 
-/* Under RCU, which keeps the context's memory. */
+/*
+ * Under RCU, which keeps the context's memory. What comes once the queue is taken
+ * off is told by who it comes from: nobody is kept here by others' jobs.
+ */
 static void tell_queue(struct pindrop_queue *queue)
 {
 	struct pindrop_ctx *ctx = queue->ctx;
 	unsigned long flags;
-	bool wake;
+	bool event, lost, wake;
 
 	spin_lock_irqsave(&ctx->lock, flags);
-	while (queue->event) {
-		queue->event = false;
-		spin_unlock_irqrestore(&ctx->lock, flags);
-		eventfd_signal(ctx->ring->eventfd);
-		spin_lock_irqsave(&ctx->lock, flags);
-	}
-	/* From here on it may be put on the channel's list again. */
 	list_del_init(&queue->notify);
-	wake = told_locked(ctx);
+	event = queue->event;
+	lost = queue->lost;
+	queue->event = false;
+	queue->lost = false;
+	spin_unlock_irqrestore(&ctx->lock, flags);
+	if (event)
+		eventfd_signal(ctx->ring->eventfd);
+	spin_lock_irqsave(&ctx->lock, flags);
+	wake = told_locked(ctx, lost);
 	spin_unlock_irqrestore(&ctx->lock, flags);
 	if (wake)
 		wake_up_all(&ctx->wait);
@@ -102,7 +108,7 @@ void pindrop_notify_fence(struct pindrop_ctx *ctx)
 	bool wake;
 
 	spin_lock_irqsave(&ctx->lock, flags);
-	wake = told_locked(ctx);
+	wake = told_locked(ctx, false);
 	spin_unlock_irqrestore(&ctx->lock, flags);
 	if (wake)
 		wake_up_all(&ctx->wait);
@@ -118,6 +124,7 @@ void pindrop_notify_end(struct pindrop_ctx *ctx)
 {
 	spin_lock_irq(&ctx->lock);
 	ctx->quiet--;
+	pindrop_ctx_settle_locked(ctx);
 	if (!list_empty(&ctx->done)) {
 		kref_get(&ctx->ref); /* the work's, if it was not queued */
 		if (!queue_work(pindrop_reap_wq, &ctx->reap))
@@ -127,12 +134,26 @@ void pindrop_notify_end(struct pindrop_ctx *ctx)
 	wake_up_all(&ctx->wait);
 }
 
+/*
+ * Others wait for what is told here: who tells is not preempted before that,
+ * however little of the processor is his. Where spinlocks sleep he may be.
+ */
+static void tell_begin(void)
+{
+	rcu_read_lock();
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_disable();
+}
+
 static void tell(struct list_head *queues, struct list_head *fences)
 {
 	pindrop_fences_signal(fences);
 	while (!list_empty(queues))
 		tell_queue(list_first_entry(queues, struct pindrop_queue,
 					    notify));
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
+	rcu_read_unlock();
 }
 
 /**
@@ -142,7 +163,7 @@ static void tell(struct list_head *queues, struct list_head *fences)
  *
  * To be used wherever jobs may have ended.
  *
- * Context: the channel's lock held, and no other.
+ * Context: the channel's lock held, and no other spinlock.
  */
 void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 				    unsigned long flags)
@@ -152,17 +173,16 @@ void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 
 	list_splice_init(&chan->notify, &queues);
 	list_splice_init(&chan->fences, &fences);
-	rcu_read_lock();
+	tell_begin();
 	spin_unlock_irqrestore(&chan->lock, flags);
 	tell(&queues, &fences);
-	rcu_read_unlock();
 }
 
 /**
  * pindrop_chan_unlock_irq() - the same, with interrupts on afterwards
  * @chan: the channel
  *
- * Context: the channel's lock held, and no other.
+ * Context: the channel's lock held, and no other spinlock.
  */
 void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
 {
@@ -171,8 +191,7 @@ void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
 
 	list_splice_init(&chan->notify, &queues);
 	list_splice_init(&chan->fences, &fences);
-	rcu_read_lock();
+	tell_begin();
 	spin_unlock_irq(&chan->lock);
 	tell(&queues, &fences);
-	rcu_read_unlock();
 }

@@ -31,6 +31,9 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 			      buf->npages + pages - 1, PINDROP_FIRST_PGOFF,
 			      PINDROP_LAST_PGOFF, GFP_KERNEL_ACCOUNT))
 		return -ENOMEM;
+	/* Linux 6.1 says so, too, if it had no memory to write it down. */
+	if (mtree_load(&buf->dev->offsets, start) != buf)
+		return -ENOMEM;
 	buf->pgoff = ALIGN(start, pages);
 	buf->has_offset = true;
 	return 0;
@@ -56,6 +59,25 @@ void pindrop_offset_free_work(struct work_struct *work)
 		put_device(&dev->dev);
 		cond_resched();
 	}
+}
+
+/**
+ * pindrop_offset_init() - have a device give out mmap offsets
+ * @dev: the device
+ *
+ * What no buffer is mapped at is taken: the tree of Linux 6.1 cannot begin with an
+ * allocation.
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int pindrop_offset_init(struct pindrop_dev *dev)
+{
+	mt_init_flags(&dev->offsets, MT_FLAGS_ALLOC_RANGE);
+	init_llist_head(&dev->offset_gone);
+	INIT_WORK(&dev->offset_work, pindrop_offset_free_work);
+	return mtree_store_range(&dev->offsets, 0, PINDROP_FIRST_PGOFF - 1,
+				 dev, GFP_KERNEL);
 }
 
 /**

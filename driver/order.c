@@ -13,7 +13,7 @@
 #include <linux/errno.h>
 #include <linux/slab.h>
 
-#define ORDER_SLOTS (2 * PINDROP_MAX_QUEUED)
+#define ORDER_SLOTS (2U * PINDROP_MAX_QUEUED)
 
 /**
  * struct pindrop_order - the window; all of it under ctx::lock

@@ -490,8 +490,9 @@ struct pindrop_client {
  * @jobs: pindrop_job::node, jobs with pieces to issue
  * @pieces: on the hardware
  * @notify: in chan::notify, or in the list of who has taken it from there; this
- *	and @event under ctx::lock
+ *	and the next two under ctx::lock
  * @event: the ring's eventfd is to be signalled
+ * @lost: a job was LOST: nobody else will tell of that
  */
 struct pindrop_queue {
 	struct pindrop_ctx *ctx;
@@ -502,6 +503,7 @@ struct pindrop_queue {
 	unsigned int pieces;
 	struct list_head notify;
 	bool event;
+	bool lost;
 };
 
 /**
@@ -631,6 +633,7 @@ struct pindrop_ring {
  * @lost: those of them that are LOST
  * @stopped: K0 and K1 have been done, by whoever was first to end that
  * @parted: its owner's farewell has come to it
+ * @ended: ... a second time, when it had waited
  * @droppers: who are dropping the handles
  * @dropped: handles are dropped
  * @handed_over: the reaper is to drop them
@@ -677,6 +680,7 @@ struct pindrop_ctx {
 	unsigned int lost;
 	bool stopped;
 	bool parted;
+	bool ended;
 	unsigned int droppers;
 	bool dropped;
 	bool handed_over;
@@ -966,6 +970,7 @@ int pindrop_ctx_check_owner(struct pindrop_ctx *ctx);
 int pindrop_ctx_dead_errno(struct pindrop_ctx *ctx);
 int pindrop_ctx_cancel_errno(struct pindrop_ctx *ctx);
 unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason);
+void pindrop_ctx_end_work(struct pindrop_ctx *ctx);
 void pindrop_ctx_drop(struct pindrop_ctx *ctx);
 void pindrop_ctx_hand_over(struct pindrop_ctx *ctx);
 void pindrop_ctx_settle_locked(struct pindrop_ctx *ctx);
@@ -1060,6 +1065,7 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir);
 
 /* offset.c: where a buffer is mapped in its file */
+int pindrop_offset_init(struct pindrop_dev *dev);
 int pindrop_offset_alloc(struct pindrop_buf *buf);
 void pindrop_offset_free(struct pindrop_buf *buf);
 void pindrop_offset_free_work(struct work_struct *work);
@@ -1139,7 +1145,7 @@ int pindrop_order_find_locked(struct pindrop_ctx *ctx, u64 first, u64 last,
 			      u64 *failed);
 
 /* notify.c: who waits is told once a queue's lock is released */
-void pindrop_notify_locked(struct pindrop_queue *queue, bool event);
+void pindrop_notify_locked(struct pindrop_queue *queue, bool event, bool lost);
 void pindrop_notify_hold_locked(struct pindrop_ctx *ctx);
 void pindrop_notify_fence(struct pindrop_ctx *ctx);
 void pindrop_notify_end(struct pindrop_ctx *ctx);
@@ -1239,7 +1245,9 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			u64 *first, u64 *last);
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
-void pindrop_chan_revoke_job(struct pindrop_job *job);
+void pindrop_chan_revoke_jobs(struct pindrop_chan *chan,
+			      const struct pindrop_buf *buf,
+			      struct pindrop_job **jobs, unsigned int count);
 bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
 void pindrop_chan_abort_locked(struct pindrop_chan *chan,
 			       struct pindrop_piece *piece);
