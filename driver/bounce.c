@@ -8,6 +8,16 @@
 
 #include <linux/swiotlb.h>
 
+/* Bytes of the pool that a device bounces through, or 0. */
+static u64 bounce_pool(const struct device *parent)
+{
+#ifdef CONFIG_SWIOTLB
+	if (parent->dma_io_tlb_mem)
+		return (u64)parent->dma_io_tlb_mem->nslabs << IO_TLB_SHIFT;
+#endif
+	return 0;
+}
+
 /**
  * pindrop_bounce_charge() - have a buffer take some of the pool
  * @buf: the buffer; nothing is charged for it yet
@@ -19,7 +29,7 @@
 int pindrop_bounce_charge(struct pindrop_buf *buf, u64 bytes)
 {
 	struct pindrop_dev *dev = buf->dev;
-	u64 pool = pindrop_bounce_pool(dev->dma_dev);
+	u64 pool = bounce_pool(dev->dma_dev);
 
 	if (pindrop_user_charge(buf->user, PINDROP_QUOTA_BOUNCED, bytes,
 				pool / 2))

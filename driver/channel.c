@@ -630,6 +630,7 @@ static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
  */
 static void submit_pump_locked(struct pindrop_chan *chan,
 			       struct pindrop_ctx *ctx, unsigned int count)
+	__releases(&chan->lock)
 {
 	unsigned int more = count / PINDROP_END_BATCH;
 

@@ -19,16 +19,6 @@
 #error "pindrop needs CONFIG_MMU_NOTIFIER and CONFIG_DMA_SHARED_BUFFER"
 #endif
 
-/* Bytes of the pool that a device bounces through, or 0. */
-#ifdef CONFIG_SWIOTLB
-#define pindrop_bounce_pool(parent)                                \
-	((parent)->dma_io_tlb_mem ?                                \
-		 (u64)(parent)->dma_io_tlb_mem->nslabs << IO_TLB_SHIFT : \
-		 0)
-#else
-#define pindrop_bounce_pool(parent) 0
-#endif
-
 /*
  * Whether a fence can be a file descriptor. Kernels for virtual machines are built
  * without graphics, and so without this. Kbuild leaves sync_file.c out there.

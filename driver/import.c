@@ -60,7 +60,7 @@ struct pindrop_imported {
 	struct dma_buf_attachment *attach;
 	struct dma_buf_attachment *keeper;
 	struct sg_table *sgt;
-	spinlock_t lock;
+	spinlock_t lock; /* @uses's; a leaf */
 	struct list_head uses;
 	struct delayed_work revoke;
 	unsigned int looked;

@@ -167,6 +167,7 @@ static void tell(struct list_head *queues, struct list_head *fences)
  */
 void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 				    unsigned long flags)
+	__releases(&chan->lock)
 {
 	LIST_HEAD(queues);
 	LIST_HEAD(fences);
@@ -185,6 +186,7 @@ void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
  * Context: the channel's lock held, and no other spinlock.
  */
 void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
+	__releases(&chan->lock)
 {
 	LIST_HEAD(queues);
 	LIST_HEAD(fences);

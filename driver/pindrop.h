@@ -1150,8 +1150,10 @@ void pindrop_notify_hold_locked(struct pindrop_ctx *ctx);
 void pindrop_notify_fence(struct pindrop_ctx *ctx);
 void pindrop_notify_end(struct pindrop_ctx *ctx);
 void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
-				    unsigned long flags);
-void pindrop_chan_unlock_irq(struct pindrop_chan *chan);
+				    unsigned long flags)
+	__releases(&chan->lock);
+void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
+	__releases(&chan->lock);
 
 /* turn.c: users take turns on a channel, and then their contexts */
 struct pindrop_client *pindrop_client_get(struct pindrop_dev *dev,

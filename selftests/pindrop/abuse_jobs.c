@@ -43,8 +43,10 @@ FIXTURE_SETUP(jobs)
 	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &self->files));
 	more = self->files;
 	more.rlim_cur = more.rlim_max;
-	if (more.rlim_cur < 2 * ENTRIES)
-		more.rlim_cur = more.rlim_max = 2 * ENTRIES;
+	if (more.rlim_cur < 2 * ENTRIES) {
+		more.rlim_cur = 2 * ENTRIES;
+		more.rlim_max = more.rlim_cur;
+	}
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &more));
 	self->max = self->env.info.out_max_jobs;
 	self->queued = self->env.info.out_max_queued;

@@ -480,8 +480,8 @@ TEST_F(import, taken_back_before_its_turn)
 			     self->env.info.out_max_piece;
 	const size_t len = (least + self->page - 1) / self->page * self->page;
 	struct share_peer *p = &self->peer;
-	struct pindrop_submit slow, waits;
-	struct pindrop_job_desc job;
+	struct pindrop_job_desc job, nop = pd_nop(0);
+	struct pindrop_submit slow, waits, behind;
 	struct pollfd fence;
 	struct pd_buf in, src, dst;
 	__u64 first;
@@ -511,10 +511,13 @@ TEST_F(import, taken_back_before_its_turn)
 					 .jobs = (unsigned long)&job,
 					 .count = 1 };
 	MUST(pd_ioctl(self->fd, PINDROP_VERB_SUBMIT, &waits));
+	/* Behind it, and has nothing to do with either. */
+	MUST(pd_submit(self->fd, &nop, 1, &behind));
 	/* By then it had its turn, and was put aside. */
 	EXPECT_EQ(0, pd_result(other, first));
 	MUST(share_revoke(&self->peer));
 	EXPECT_EQ(-ESTALE, pd_result(self->fd, waits.out_last));
+	EXPECT_EQ(0, pd_result(self->fd, behind.out_last));
 	EXPECT_EQ(0, poll(&fence, 1, 0));
 	EXPECT_TRUE(share_count_becomes(p, PEER_ATTACHED, 0, SOON_MS));
 	pd_unmap(&src);
