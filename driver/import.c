@@ -475,8 +475,12 @@ static int import_make(struct pindrop_buf *buf)
 	err = pindrop_buf_charge_bytes(buf);
 	if (!err)
 		err = pindrop_buf_map(buf, import_map);
-	/* Elsewhere it is seen only now whether it bounces: then it counts. */
+	/*
+	 * Elsewhere it is seen only now whether it bounces: then it counts. Where
+	 * all mappings are debugged it is not seen at all.
+	 */
 	if (!err && buf->need_sync && !buf->bounced &&
+	    !IS_ENABLED(CONFIG_DMA_API_DEBUG) &&
 	    dev_is_dma_coherent(buf->dev->dma_dev))
 		err = pindrop_bounce_charge(buf, buf->bytes);
 	return err ?: import_settle(buf);

@@ -139,6 +139,7 @@ void pindrop_notify_end(struct pindrop_ctx *ctx)
  * however little of the processor is his. Where spinlocks sleep he may be.
  */
 static void tell_begin(void)
+	__acquires(RCU)
 {
 	rcu_read_lock();
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
@@ -146,6 +147,7 @@ static void tell_begin(void)
 }
 
 static void tell(struct list_head *queues, struct list_head *fences)
+	__releases(RCU)
 {
 	pindrop_fences_signal(fences);
 	while (!list_empty(queues))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * mmap offsets: each buffer has a range of a device's file. They are kept in a
- * maple tree of the kernel's, which finds a gap without a walk, and under a lock
- * that leaves interrupts on.
+ * maple tree of the kernel's, which finds a gap without a walk. Its own lock is
+ * dropped for memory between that and writing it down, so there is a mutex. Its
+ * mtree_alloc_range() does the same, but not reliably in Linux 6.1.
  *
  * To take a range out may take memory, which a death does not wait for: a worker
  * does, and frees the buffer's own memory.
@@ -26,13 +27,23 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 	unsigned long align = buf->flags & PINDROP_ALLOC_HUGE ? PMD_SIZE :
 								PAGE_SIZE;
 	unsigned long pages = align >> PAGE_SHIFT, start;
+	unsigned long want = buf->npages + pages - 1;
+	struct pindrop_dev *dev = buf->dev;
+	MA_STATE(mas, &dev->offsets, 0, 0);
+	int err;
 
-	if (mtree_alloc_range(&buf->dev->offsets, &start, buf,
-			      buf->npages + pages - 1, PINDROP_FIRST_PGOFF,
-			      PINDROP_LAST_PGOFF, GFP_KERNEL_ACCOUNT))
-		return -ENOMEM;
-	/* Linux 6.1 says so, too, if it had no memory to write it down. */
-	if (mtree_load(&buf->dev->offsets, start) != buf)
+	mutex_lock(&dev->offset_lock);
+	mas_lock(&mas);
+	err = mas_empty_area(&mas, PINDROP_FIRST_PGOFF, PINDROP_LAST_PGOFF,
+			     want);
+	if (!err) {
+		start = mas.index;
+		mas_set_range(&mas, start, start + want - 1);
+		err = mas_store_gfp(&mas, buf, GFP_KERNEL_ACCOUNT);
+	}
+	mas_unlock(&mas);
+	mutex_unlock(&dev->offset_lock);
+	if (err)
 		return -ENOMEM;
 	buf->pgoff = ALIGN(start, pages);
 	buf->has_offset = true;
@@ -53,7 +64,9 @@ void pindrop_offset_free_work(struct work_struct *work)
 	struct llist_node *gone = llist_del_all(&dev->offset_gone);
 
 	llist_for_each_entry_safe(buf, next, gone, gone) {
+		mutex_lock(&dev->offset_lock);
 		mtree_erase(&dev->offsets, buf->pgoff);
+		mutex_unlock(&dev->offset_lock);
 		kfree_rcu(buf, rcu);
 		/* The last one may be the device's own. */
 		put_device(&dev->dev);
@@ -65,8 +78,7 @@ void pindrop_offset_free_work(struct work_struct *work)
  * pindrop_offset_init() - have a device give out mmap offsets
  * @dev: the device
  *
- * What no buffer is mapped at is taken: the tree of Linux 6.1 cannot begin with an
- * allocation.
+ * What no buffer is mapped at is taken, so that the tree is never empty.
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -74,6 +86,7 @@ void pindrop_offset_free_work(struct work_struct *work)
 int pindrop_offset_init(struct pindrop_dev *dev)
 {
 	mt_init_flags(&dev->offsets, MT_FLAGS_ALLOC_RANGE);
+	mutex_init(&dev->offset_lock);
 	init_llist_head(&dev->offset_gone);
 	INIT_WORK(&dev->offset_work, pindrop_offset_free_work);
 	return mtree_store_range(&dev->offsets, 0, PINDROP_FIRST_PGOFF - 1,

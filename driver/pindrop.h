@@ -292,7 +292,8 @@ struct pindrop_failure {
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
  * @quiet: woken when @nmapped falls to 0, and when @isolating or @stopping does
- * @offsets: mmap offsets in use, in pages; with a lock of its own
+ * @offset_lock: guards @offsets; a leaf, under which memory is allocated
+ * @offsets: mmap offsets in use, in pages
  * @offset_gone: pindrop_buf::gone, buffers whose offsets are not any more; each
  *	with its reference to the device
  * @offset_work: takes them out
@@ -360,6 +361,7 @@ struct pindrop_dev {
 	struct list_head bufs;
 	atomic_t nmapped;
 	wait_queue_head_t quiet;
+	struct mutex offset_lock;
 	struct maple_tree offsets;
 	struct llist_head offset_gone;
 	struct work_struct offset_work;

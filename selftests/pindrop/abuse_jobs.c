@@ -17,8 +17,9 @@
 #include "../kselftest_harness.h"
 #include "pindrop_utils.h"
 
-/* A slow guest has four processors' work on one; before, it was 20 s. */
+/* Both were 20 s before, and minutes where the kernel debugs itself. */
 #define DEATH_MS 3000
+#define JOBS_MS 15000
 #define ENTRIES 4000
 #define CROWD 64
 #define MEMBER 1000
@@ -58,8 +59,8 @@ FIXTURE_SETUP(jobs)
 	ASSERT_LE(0, self->fd);
 	self->window = pd_window(self->fd);
 	ASSERT_NE(NULL, self->window);
-	MUST(pd_create(self->fd, 4 * self->env.info.out_max_piece, &self->src));
-	MUST(pd_create(self->fd, 4 * self->env.info.out_max_piece, &self->dst));
+	MUST(pd_create(self->fd, 8 * self->env.info.out_max_piece, &self->src));
+	MUST(pd_create(self->fd, 8 * self->env.info.out_max_piece, &self->dst));
 }
 
 FIXTURE_TEARDOWN(jobs)
@@ -146,7 +147,7 @@ TEST_F(jobs, epoll_entries_do_not_slow_jobs_down)
 			     self->queued - 1, &err));
 	begin = pd_now_ns();
 	EXPECT_EQ(0, pd_wait(self->fd, self->queued, PD_FOREVER, NULL));
-	EXPECT_GT(DEATH_MS, pd_ms_since(begin));
+	EXPECT_GT(JOBS_MS, pd_ms_since(begin));
 	for (i = 0; i < ENTRIES; i++)
 		close(fds[i]);
 	close(ep);

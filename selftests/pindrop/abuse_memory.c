@@ -18,6 +18,7 @@
 #define BLOCK (2UL << 20)
 #define SLOTS 16 /* of a pipe */
 #define COHERENT (64UL << 20)
+#define CHUNK (1UL << 20)
 
 FIXTURE(memory)
 {
@@ -120,7 +121,7 @@ TEST_F(memory, blocks_in_pipes_are_charged)
 /* No memory cgroup is charged for it. */
 TEST_F(memory, coherent_has_a_quota_of_its_own)
 {
-	const __u64 chunk = 4 << 20;
+	const __u64 chunk = CHUNK;
 	struct pd_buf buf, first = {};
 	unsigned int n, round;
 	int err;
@@ -207,12 +208,13 @@ TEST_F(memory, pins_are_looked_at_where_they_changed)
 static int alloc_as(const struct pd_env *env, uid_t uid, __u64 bytes, int *fd)
 {
 	struct pd_buf buf;
-	int err;
+	int err = 0;
 
 	if (setresuid(uid, uid, 0))
 		return -errno;
 	*fd = pd_open(env);
-	err = pd_alloc(*fd, bytes, PINDROP_ALLOC_COHERENT, &buf);
+	for (; bytes && !err; bytes -= CHUNK)
+		err = pd_alloc(*fd, CHUNK, PINDROP_ALLOC_COHERENT, &buf);
 	if (setresuid(0, 0, 0))
 		return -errno;
 	return err;
