@@ -833,6 +833,10 @@ TEST_F(hung, device_keeps_them)
 	EXPECT_TRUE(pd_count_becomes(&w->env, PD_PINNED,
 				     w->env.before.v[PD_PINNED],
 				     DEATH_BOUND_MS));
+	/* Its memory goes first, then the job. */
+	EXPECT_TRUE(pd_count_becomes(&w->env, PD_INFLIGHT,
+				     w->env.before.v[PD_INFLIGHT],
+				     DEATH_BOUND_MS));
 	w->since_ns = pd_now_ns();
 	EXPECT_OVER(w, 1);
 }
@@ -854,6 +858,10 @@ TEST_F(hung, device_keeps_what_was_freed)
 	MUST(sim_reset(&w->env, sim_delay_us()));
 	EXPECT_TRUE(pd_count_becomes(&w->env, PD_PINNED,
 				     w->env.before.v[PD_PINNED],
+				     DEATH_BOUND_MS));
+	/* Its memory goes first, then the job. */
+	EXPECT_TRUE(pd_count_becomes(&w->env, PD_INFLIGHT,
+				     w->env.before.v[PD_INFLIGHT],
 				     DEATH_BOUND_MS));
 	w->since_ns = pd_now_ns();
 	EXPECT_OVER(w, 1);
