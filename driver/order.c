@@ -109,6 +109,20 @@ static void order_fill(unsigned long *map, u64 first, unsigned int count,
 	}
 }
 
+/* One ticket, as most are: the bits are touched one by one. */
+static void order_begin_one(struct pindrop_ctx *ctx, u64 ticket, bool plain)
+{
+	struct pindrop_order *order = ctx->order;
+	unsigned int slot = order_slot(ticket);
+
+	if (__test_and_clear_bit(slot, order->failed))
+		ctx->forgotten = ticket - ORDER_SLOTS;
+	if (plain)
+		__set_bit(slot, order->plain);
+	else
+		__clear_bit(slot, order->plain);
+}
+
 /**
  * pindrop_order_begin_locked() - give out tickets
  * @ctx: the context
@@ -129,6 +143,11 @@ u64 pindrop_order_begin_locked(struct pindrop_ctx *ctx, unsigned int count,
 	u64 failed;
 
 	lockdep_assert_held(&ctx->lock);
+	if (count == 1) {
+		order_begin_one(ctx, first, plain);
+		ctx->last_ticket = first;
+		return first;
+	}
 	failed = order_newest(order->failed, first, count);
 	if (failed) {
 		ctx->forgotten = failed - ORDER_SLOTS;
@@ -186,6 +205,13 @@ void pindrop_order_end_locked(struct pindrop_ctx *ctx, u64 ticket, int result)
 		__set_bit(slot, order->failed);
 		/* Somebody else's fence may end with anything. */
 		order->errors[slot] = result < -U8_MAX ? EIO : -result;
+	}
+	if (ticket == ctx->ticket + 1 &&
+	    !test_bit(order_slot(ticket + 1), order->over)) {
+		if (test_bit(slot, order->plain))
+			WRITE_ONCE(ctx->plain, ticket);
+		WRITE_ONCE(ctx->ticket, ticket);
+		return;
 	}
 	__set_bit(slot, order->over);
 	if (ticket != ctx->ticket + 1)
