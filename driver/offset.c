@@ -23,13 +23,13 @@
  */
 int pindrop_offset_alloc(struct pindrop_buf *buf)
 {
+	MA_STATE(mas, &buf->dev->offsets, 0, 0);
 	/* What is mapped by huge entries begins at one. */
 	unsigned long align = buf->flags & PINDROP_ALLOC_HUGE ? PMD_SIZE :
 								PAGE_SIZE;
 	unsigned long pages = align >> PAGE_SHIFT, start;
 	unsigned long want = buf->npages + pages - 1;
 	struct pindrop_dev *dev = buf->dev;
-	MA_STATE(mas, &dev->offsets, 0, 0);
 	int err;
 
 	mutex_lock(&dev->offset_lock);

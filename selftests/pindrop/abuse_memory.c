@@ -18,7 +18,7 @@
 #define BLOCK (2UL << 20)
 #define SLOTS 16 /* of a pipe */
 #define COHERENT (64UL << 20)
-#define CHUNK (1UL << 20)
+#define CHUNK (1024UL * 1024)
 
 FIXTURE(memory)
 {
