@@ -481,6 +481,7 @@ static int import_make(struct pindrop_buf *buf)
 	 */
 	if (!err && buf->need_sync && !buf->bounced &&
 	    !IS_ENABLED(CONFIG_DMA_API_DEBUG) &&
+	    !pindrop_buf_translated(buf->dev) &&
 	    dev_is_dma_coherent(buf->dev->dma_dev))
 		err = pindrop_bounce_charge(buf, buf->bytes);
 	return err ?: import_settle(buf);

@@ -92,6 +92,7 @@ TEST_F(limits, of_jobs)
 	const size_t len = 8 * self->env.info.out_max_piece;
 	const unsigned int contexts = JOBS / queued;
 	struct pindrop_job_desc *nops = calloc(max, sizeof(*nops));
+	struct pindrop_submit kept = {};
 	struct pd_buf src, dst;
 	unsigned int i, round;
 	int *fds = calloc(contexts, sizeof(*fds));
@@ -127,9 +128,10 @@ TEST_F(limits, of_jobs)
 		EXPECT_EQ(-EDQUOT, pd_submit(self->kept, nops, 1, NULL));
 		EXPECT_LE(JOBS, pd_count(&self->env, PD_INFLIGHT));
 		close(fds[0]);
-		EXPECT_EQ(0, pd_submit(self->kept, nops, max, NULL));
+		EXPECT_EQ(0, pd_submit(self->kept, nops, max, &kept));
 		for (i = 1; i < contexts; i++)
 			close(fds[i]);
+		EXPECT_EQ(0, pd_result(self->kept, kept.out_last));
 	}
 	free(nops);
 	free(fds);
