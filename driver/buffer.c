@@ -442,14 +442,7 @@ static int buf_charge(struct pindrop_buf *buf)
 					  buf->bytes, PINDROP_USER_COHERENT);
 		buf->coherent = !err;
 	}
-	if (err)
-		return err;
-	err = pindrop_offset_alloc(buf);
-	if (err)
-		return err;
-	buf->place.start = buf->pgoff;
-	buf->place.last = buf->pgoff + buf->npages - 1;
-	return 0;
+	return err;
 }
 
 /**

@@ -531,8 +531,12 @@ static int pindrop_release(struct inode *inode, struct file *file)
 	/* A kill ends this wait. The farewell goes on with it, to this deadline. */
 	if (first && close_waits())
 		pindrop_ctx_wait(ctx, deadline, true);
-	/* Nor does the work keep the context beyond close(). */
-	pindrop_ctx_end_work(ctx);
+	/*
+	 * Nor does the work keep the context beyond close(), unless it has to
+	 * drop what the context holds, which may be gigabytes.
+	 */
+	if (!READ_ONCE(ctx->handed_over))
+		pindrop_ctx_end_work(ctx);
 	pindrop_ctx_put(ctx);
 	return 0;
 }

@@ -135,6 +135,8 @@ void pindrop_import_unmap(struct pindrop_buf *buf)
 	bool keep = pindrop_quarantine_has(buf) && !READ_ONCE(buf->revoked);
 
 	import_pass_channels(buf->dev);
+	spin_lock(&imp->lock);
+	spin_unlock(&imp->lock);
 	import_refresh(buf, imp->sgt);
 	dma_resv_lock(imp->dmabuf->resv, NULL);
 	dma_buf_unmap_attachment(imp->attach, imp->sgt, buf->dir);
@@ -569,25 +571,34 @@ struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf)
  * @buf: the import
  * @write: the device is to write it
  * @job: the job, which nobody else knows of
- * @use: part of it; to be given to pindrop_import_unuse() if this succeeds
+ * @offset: where the job begins in it: its cursor goes there
  *
  * Context: process context.
- * Return: 0, -ESTALE (taken back) or -EACCES (not to be written).
+ * Return: 0 (then pindrop_import_unuse() is to be called), -ESTALE (taken back),
+ * -ENODEV or -EACCES (not to be written).
  */
 int pindrop_import_use(struct pindrop_buf *buf, bool write,
-		       struct pindrop_job *job, struct pindrop_import_use *use)
+		       struct pindrop_job *job, u64 offset)
 {
+	struct pindrop_import_use *use = &job->uses[write];
 	struct pindrop_imported *imp = buf->import;
+	int err = 0;
 
-	if (READ_ONCE(buf->revoked))
-		return -ESTALE;
 	if (write && buf->dir == DMA_TO_DEVICE)
 		return -EACCES;
 	use->job = job;
+	/* The list is the exporter's: who unmaps takes the lock before that. */
 	spin_lock(&imp->lock);
-	list_add_tail(&use->node, &imp->uses);
+	if (READ_ONCE(buf->revoked))
+		err = -ESTALE;
+	else if (!atomic_read(&buf->mapped))
+		err = -ENODEV;
+	if (!err) {
+		pindrop_buf_seek(write ? &job->dst : &job->src, buf, offset);
+		list_add_tail(&use->node, &imp->uses);
+	}
 	spin_unlock(&imp->lock);
-	return 0;
+	return err;
 }
 
 /**

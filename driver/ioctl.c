@@ -139,6 +139,11 @@ static int verb_alloc(struct pindrop_ctx *ctx, union pindrop_args *args)
 	buf = pindrop_buf_alloc(ctx, a->length, a->flags);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
+	err = pindrop_offset_alloc(buf);
+	if (err) {
+		pindrop_buf_put(buf);
+		return err;
+	}
 	a->out_offset = (u64)buf->pgoff << PAGE_SHIFT;
 	return pindrop_buf_publish(ctx, buf, &a->out_handle);
 }

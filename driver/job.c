@@ -129,19 +129,19 @@ static int job_set_side(struct pindrop_job *job, struct pindrop_cursor *cur,
 		return -ERANGE;
 	}
 	if (buf->import) {
-		err = pindrop_import_use(buf, write, job, &job->uses[write]);
+		err = pindrop_import_use(buf, write, job, offset);
 		if (err) {
 			pindrop_buf_put(buf);
 			return err;
 		}
-	}
-	if (buf->pin) {
-		buf = pindrop_pin_use(job->ctx, buf, offset, length, write);
+	} else {
+		if (buf->pin)
+			buf = pindrop_pin_use(job->ctx, buf, offset, length,
+					      write);
 		if (IS_ERR(buf))
 			return PTR_ERR(buf);
-		offset -= buf->of_offset;
+		pindrop_buf_seek(cur, buf, offset - buf->of_offset);
 	}
-	pindrop_buf_seek(cur, buf, offset);
 	if (PINDROP_NO_JOBREF)
 		pindrop_buf_put(buf);
 	return 0;

@@ -16,7 +16,8 @@
 
 /**
  * pindrop_offset_alloc() - give a buffer a range of mmap offsets
- * @buf: the buffer; its size and flags are known
+ * @buf: the buffer; nobody else knows of it. Those that user space never maps, such
+ *	as copies for single jobs, have none
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -46,6 +47,8 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 	if (err)
 		return -ENOMEM;
 	buf->pgoff = ALIGN(start, pages);
+	buf->place.start = buf->pgoff;
+	buf->place.last = buf->pgoff + buf->npages - 1;
 	buf->has_offset = true;
 	return 0;
 }

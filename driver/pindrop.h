@@ -1096,7 +1096,7 @@ void pindrop_export_zap(struct pindrop_dev *dev);
 struct pindrop_buf *pindrop_import(struct pindrop_ctx *ctx, int fd);
 struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf);
 int pindrop_import_use(struct pindrop_buf *buf, bool write,
-		       struct pindrop_job *job, struct pindrop_import_use *use);
+		       struct pindrop_job *job, u64 offset);
 void pindrop_import_unuse(struct pindrop_buf *buf,
 			  struct pindrop_import_use *use);
 int pindrop_import_sync(struct pindrop_buf *buf, bool begin,

@@ -7,6 +7,14 @@
 
 #include <linux/slab.h>
 
+/* Whose turns they are: not those of whoever he makes in namespaces, too. */
+static struct pindrop_user *client_user(struct pindrop_user *user)
+{
+	while (user->parent)
+		user = user->parent;
+	return user;
+}
+
 static struct pindrop_client *client_find_locked(struct pindrop_dev *dev,
 						 struct pindrop_user *user)
 {
@@ -24,7 +32,8 @@ static struct pindrop_client *client_find_locked(struct pindrop_dev *dev,
 /**
  * pindrop_client_get() - a user's turns on a device
  * @dev: the device
- * @user: the user, whom the caller holds as long as this
+ * @user: the user, whom the caller holds as long as this; those in namespaces that
+ *	he made share them
  *
  * Context: may sleep.
  * Return: a reference, or NULL without memory.
@@ -39,6 +48,7 @@ struct pindrop_client *pindrop_client_get(struct pindrop_dev *dev,
 	if (!fresh)
 		return NULL;
 	kref_init(&fresh->ref); /* the caller's */
+	user = client_user(user);
 	fresh->user = user;
 	for (i = 0; i < n; i++) {
 		INIT_LIST_HEAD(&fresh->turns[i].node);

@@ -141,15 +141,21 @@ int pindrop_user_charge(struct pindrop_user *user, enum pindrop_quota what,
 			u64 amount, u64 limit)
 {
 	struct pindrop_user *at;
+	s64 held;
 
-	for (at = user; at; at = at->parent)
-		if (atomic64_add_return(amount, &at->held[what]) > limit)
-			break;
-	if (!at)
-		return 0;
+	for (at = user; at; at = at->parent) {
+		held = atomic64_read(&at->held[what]);
+		do {
+			if (amount > limit || held > (s64)(limit - amount))
+				goto undo;
+		} while (!atomic64_try_cmpxchg(&at->held[what], &held,
+					       held + amount));
+	}
+	return 0;
+
+undo:
 	for (; user != at; user = user->parent)
 		atomic64_sub(amount, &user->held[what]);
-	atomic64_sub(amount, &at->held[what]);
 	return -EDQUOT;
 }
 
