@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -157,6 +158,7 @@ TEST_F(jobs, epoll_entries_do_not_slow_jobs_down)
 TEST_F(jobs, over_behind_a_slow_one_are_limited)
 {
 	const unsigned int channels = self->env.info.out_channels;
+	struct pollfd p = { .fd = self->fd, .events = POLLIN };
 	struct pindrop_wait wait;
 	int err;
 
@@ -169,7 +171,9 @@ TEST_F(jobs, over_behind_a_slow_one_are_limited)
 	EXPECT_EQ(-EDQUOT, err);
 	FAILS(ETIME, pd_wait(self->fd, self->queued, 0, &wait));
 	EXPECT_EQ(0, wait.out_ticket);
-	/* Then all of them have passed, and as many have room. */
+	/* Then all of them have passed, which poll() says, and as many have room. */
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	EXPECT_EQ(1, poll(&p, 1, DEATH_MS));
 	MUST(pd_wait(self->fd, self->queued, PD_FOREVER, &wait));
 	EXPECT_EQ(self->queued, wait.out_ticket);
 	EXPECT_EQ(0, wait.out_result);
