@@ -25,6 +25,8 @@
 #define SLOWER (death_kernel_is_slow() ? 10 : 1)
 #define DEATH_MS (700L * SLOWER)
 #define JOBS_MS (4000L * SLOWER)
+/* What jobs wait behind, in pieces: long enough to queue as many as there can be. */
+#define LONG (death_kernel_is_slow() ? 32 : 8)
 #define ENTRIES 4000
 #define CROWD 64
 #define MEMBER 1000
@@ -64,8 +66,10 @@ FIXTURE_SETUP(jobs)
 	ASSERT_LE(0, self->fd);
 	self->window = pd_window(self->fd);
 	ASSERT_NE(NULL, self->window);
-	MUST(pd_create(self->fd, 8 * self->env.info.out_max_piece, &self->src));
-	MUST(pd_create(self->fd, 8 * self->env.info.out_max_piece, &self->dst));
+	MUST(pd_create(self->fd, LONG * self->env.info.out_max_piece,
+		       &self->src));
+	MUST(pd_create(self->fd, LONG * self->env.info.out_max_piece,
+		       &self->dst));
 }
 
 FIXTURE_TEARDOWN(jobs)
@@ -103,7 +107,7 @@ static unsigned int queue_nops(int fd, unsigned int channel,
 }
 
 /* Whoever waits costs a wake-up, once a batch of jobs: not once a job. */
-TEST_F(jobs, epoll_entries_do_not_lengthen_a_death)
+TEST_F_TIMEOUT(jobs, epoll_entries_do_not_lengthen_a_death, 120)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	pid_t pid = fork();
@@ -115,8 +119,8 @@ TEST_F(jobs, epoll_entries_do_not_lengthen_a_death)
 		struct pd_buf src, dst;
 		int i, err;
 
-		CHILD(!pd_create(fd, 8 * self->env.info.out_max_piece, &src));
-		CHILD(!pd_create(fd, 8 * self->env.info.out_max_piece, &dst));
+		CHILD(!pd_create(fd, self->src.len, &src));
+		CHILD(!pd_create(fd, self->src.len, &dst));
 		for (i = 0; i < ENTRIES; i++)
 			CHILD(!epoll_ctl(ep, EPOLL_CTL_ADD, dup(fd), &event));
 		CHILD(pd_start(fd, &src, &dst, src.len) == 1);
@@ -135,7 +139,7 @@ TEST_F(jobs, epoll_entries_do_not_lengthen_a_death)
 }
 
 /* The same while they are done, one batch after the other. */
-TEST_F(jobs, epoll_entries_do_not_slow_jobs_down)
+TEST_F_TIMEOUT(jobs, epoll_entries_do_not_slow_jobs_down, 120)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	int ep = epoll_create1(EPOLL_CLOEXEC), fds[ENTRIES], i, err;
@@ -186,7 +190,7 @@ TEST_F(jobs, over_behind_a_slow_one_are_limited)
 }
 
 /* Reached, passed, freed and reached again, with one file kept open. */
-TEST_F(jobs, of_a_context_are_limited)
+TEST_F_TIMEOUT(jobs, of_a_context_are_limited, 120)
 {
 	unsigned int round, i;
 	int err;

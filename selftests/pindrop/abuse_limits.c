@@ -58,7 +58,7 @@ FIXTURE_TEARDOWN(limits)
 }
 
 /* The first is self->kept. */
-TEST_F(limits, of_contexts)
+TEST_F_TIMEOUT(limits, of_contexts, 120)
 {
 	int *fds = calloc(CONTEXTS, sizeof(*fds));
 	unsigned int i, round;
@@ -138,7 +138,7 @@ TEST_F_TIMEOUT(limits, of_jobs, 120)
 	free(fds);
 }
 
-TEST_F(limits, of_bytes)
+TEST_F_TIMEOUT(limits, of_bytes, 120)
 {
 	struct pd_buf buf, last = {};
 	unsigned int n, round, before = 0;

@@ -77,7 +77,7 @@ static int leave_a_block(int fd, int pipe_fd, size_t page)
 }
 
 /* One page of it keeps all of a block, and so all of it counts. */
-TEST_F(memory, blocks_in_pipes_are_charged)
+TEST_F_TIMEOUT(memory, blocks_in_pipes_are_charged, 120)
 {
 	const unsigned int most = quota() / BLOCK;
 	const unsigned int npipes = most / SLOTS + 2;
@@ -119,7 +119,7 @@ TEST_F(memory, blocks_in_pipes_are_charged)
 }
 
 /* No memory cgroup is charged for it. */
-TEST_F(memory, coherent_has_a_quota_of_its_own)
+TEST_F_TIMEOUT(memory, coherent_has_a_quota_of_its_own, 120)
 {
 	const __u64 chunk = CHUNK;
 	struct pd_buf buf, first = {};
@@ -171,7 +171,7 @@ static __u64 look_after(int fd, const struct pindrop_job_desc *job,
 }
 
 /* After a change of one page one page is looked at, and not all of the pin. */
-TEST_F(memory, pins_are_looked_at_where_they_changed)
+TEST_F_TIMEOUT(memory, pins_are_looked_at_where_they_changed, 120)
 {
 	const struct rlimit lock = { PINNED, PINNED };
 	const size_t page = self->env.page;
