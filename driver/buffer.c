@@ -287,11 +287,10 @@ static void buf_destroy(struct pindrop_buf *buf)
 	}
 	kvfree(buf->marks);
 	sg_free_table(&buf->sgt);
-	if (buf->has_offset) {
+	if (buf->offsets)
 		pindrop_offset_free(buf);
-		return;
-	}
-	kfree_rcu(buf, rcu);
+	else
+		kfree_rcu(buf, rcu);
 	put_device(&dev->dev);
 }
 
@@ -533,9 +532,9 @@ static unsigned int count_handle(struct pindrop_ctx *ctx,
 
 	spin_lock_irq(&ctx->lock);
 	n = ctx->nhandles += more ? 1 : -1;
-	if (buf->has_offset && more)
+	if (buf->offsets && more)
 		interval_tree_insert(&buf->place, &ctx->places);
-	else if (buf->has_offset)
+	else if (buf->offsets)
 		interval_tree_remove(&buf->place, &ctx->places);
 	WRITE_ONCE(ctx->status->page->buffers, n);
 	spin_unlock_irq(&ctx->lock);

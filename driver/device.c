@@ -137,7 +137,7 @@ static void pindrop_dev_release(struct device *d)
 	struct pindrop_dev *dev = to_pindrop_dev(d);
 	unsigned int i;
 
-	mtree_destroy(&dev->offsets);
+	pindrop_offsets_put(dev->offsets);
 	cleanup_srcu_struct(&dev->gate);
 	if (dev->dev.devt)
 		ida_free(&pindrop_minors, MINOR(dev->dev.devt));
@@ -385,9 +385,8 @@ struct pindrop_dev *pindrop_register(struct device *parent,
 	INIT_LIST_HEAD(&dev->bufs);
 	init_waitqueue_head(&dev->quiet);
 
-	err = pindrop_offset_init(dev);
-	if (!err)
-		err = pindrop_dev_init(dev, parent);
+	dev->offsets = pindrop_offsets_create();
+	err = dev->offsets ? pindrop_dev_init(dev, parent) : -ENOMEM;
 	if (err)
 		goto err_put;
 	cdev_init(&dev->cdev, &pindrop_fops);

@@ -6,13 +6,96 @@
  * mtree_alloc_range() does the same, but not reliably in Linux 6.1.
  *
  * To take a range out may take memory, which a death does not wait for: a worker
- * does, and frees the buffer's own memory.
+ * does, and frees the buffer's own memory. The tree lives as long as that takes,
+ * the device does not.
  */
 #include "pindrop.h"
 
 #include <linux/llist.h>
 #include <linux/maple_tree.h>
 #include <linux/slab.h>
+
+/**
+ * struct pindrop_offsets - the offsets of a device's file
+ * @ref: the device, and every buffer that has some
+ * @lock: guards @tree; a leaf, under which memory is allocated
+ * @tree: those in use, in pages
+ * @gone: pindrop_buf::gone, buffers whose offsets are not any more
+ * @work: takes them out
+ */
+struct pindrop_offsets {
+	struct kref ref;
+	struct mutex lock; /* @tree's */
+	struct maple_tree tree;
+	struct llist_head gone;
+	struct work_struct work;
+};
+
+static void offsets_free(struct kref *ref)
+{
+	struct pindrop_offsets *offsets =
+		container_of(ref, struct pindrop_offsets, ref);
+
+	mtree_destroy(&offsets->tree);
+	kfree(offsets);
+}
+
+/**
+ * pindrop_offsets_put() - drop a reference
+ * @offsets: the offsets; NULL is none
+ *
+ * Context: may sleep.
+ */
+void pindrop_offsets_put(struct pindrop_offsets *offsets)
+{
+	if (offsets)
+		kref_put(&offsets->ref, offsets_free);
+}
+
+static void offsets_work(struct work_struct *work)
+{
+	struct pindrop_offsets *offsets =
+		container_of(work, struct pindrop_offsets, work);
+	struct llist_node *gone = llist_del_all(&offsets->gone);
+	struct pindrop_buf *buf, *next;
+
+	llist_for_each_entry_safe(buf, next, gone, gone) {
+		mutex_lock(&offsets->lock);
+		mtree_erase(&offsets->tree, buf->pgoff);
+		mutex_unlock(&offsets->lock);
+		kfree_rcu(buf, rcu);
+		/* The buffer's; with the last one it may be over. */
+		pindrop_offsets_put(offsets);
+		cond_resched();
+	}
+}
+
+/**
+ * pindrop_offsets_create() - have a device give out mmap offsets
+ *
+ * What no buffer is mapped at is taken, so that the tree is never empty.
+ *
+ * Context: may sleep.
+ * Return: a reference, or NULL without memory.
+ */
+struct pindrop_offsets *pindrop_offsets_create(void)
+{
+	struct pindrop_offsets *offsets =
+		kzalloc(sizeof(*offsets), GFP_KERNEL);
+
+	if (!offsets)
+		return NULL;
+	kref_init(&offsets->ref); /* the device's */
+	mutex_init(&offsets->lock);
+	mt_init_flags(&offsets->tree, MT_FLAGS_ALLOC_RANGE);
+	init_llist_head(&offsets->gone);
+	INIT_WORK(&offsets->work, offsets_work);
+	if (!mtree_store_range(&offsets->tree, 0, PINDROP_FIRST_PGOFF - 1,
+			       offsets, GFP_KERNEL))
+		return offsets;
+	pindrop_offsets_put(offsets);
+	return NULL;
+}
 
 /**
  * pindrop_offset_alloc() - give a buffer a range of mmap offsets
@@ -24,16 +107,16 @@
  */
 int pindrop_offset_alloc(struct pindrop_buf *buf)
 {
-	MA_STATE(mas, &buf->dev->offsets, 0, 0);
+	MA_STATE(mas, &buf->dev->offsets->tree, 0, 0);
+	struct pindrop_offsets *offsets = buf->dev->offsets;
 	/* What is mapped by huge entries begins at one. */
 	unsigned long align = buf->flags & PINDROP_ALLOC_HUGE ? PMD_SIZE :
 								PAGE_SIZE;
 	unsigned long pages = align >> PAGE_SHIFT, start;
 	unsigned long want = buf->npages + pages - 1;
-	struct pindrop_dev *dev = buf->dev;
 	int err;
 
-	mutex_lock(&dev->offset_lock);
+	mutex_lock(&offsets->lock);
 	mas_lock(&mas);
 	err = mas_empty_area(&mas, PINDROP_FIRST_PGOFF, PINDROP_LAST_PGOFF,
 			     want);
@@ -43,69 +126,27 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 		err = mas_store_gfp(&mas, buf, GFP_KERNEL_ACCOUNT);
 	}
 	mas_unlock(&mas);
-	mutex_unlock(&dev->offset_lock);
+	mutex_unlock(&offsets->lock);
 	if (err)
 		return -ENOMEM;
 	buf->pgoff = ALIGN(start, pages);
 	buf->place.start = buf->pgoff;
 	buf->place.last = buf->pgoff + buf->npages - 1;
-	buf->has_offset = true;
+	kref_get(&offsets->ref); /* the buffer's; offsets_work() */
+	buf->offsets = offsets;
 	return 0;
 }
 
 /**
- * pindrop_offset_free_work() - take ranges out of the tree
- * @work: pindrop_dev::offset_work
- *
- * Context: pindrop_forget_wq.
- */
-void pindrop_offset_free_work(struct work_struct *work)
-{
-	struct pindrop_dev *dev = container_of(work, struct pindrop_dev,
-					       offset_work);
-	struct pindrop_buf *buf, *next;
-	struct llist_node *gone = llist_del_all(&dev->offset_gone);
-
-	llist_for_each_entry_safe(buf, next, gone, gone) {
-		mutex_lock(&dev->offset_lock);
-		mtree_erase(&dev->offsets, buf->pgoff);
-		mutex_unlock(&dev->offset_lock);
-		kfree_rcu(buf, rcu);
-		/* The last one may be the device's own. */
-		put_device(&dev->dev);
-		cond_resched();
-	}
-}
-
-/**
- * pindrop_offset_init() - have a device give out mmap offsets
- * @dev: the device
- *
- * What no buffer is mapped at is taken, so that the tree is never empty.
- *
- * Context: may sleep.
- * Return: 0 or -ENOMEM.
- */
-int pindrop_offset_init(struct pindrop_dev *dev)
-{
-	mt_init_flags(&dev->offsets, MT_FLAGS_ALLOC_RANGE);
-	mutex_init(&dev->offset_lock);
-	init_llist_head(&dev->offset_gone);
-	INIT_WORK(&dev->offset_work, pindrop_offset_free_work);
-	return mtree_store_range(&dev->offsets, 0, PINDROP_FIRST_PGOFF - 1,
-				 dev, GFP_KERNEL);
-}
-
-/**
  * pindrop_offset_free() - have the range of a buffer that is gone taken out
- * @buf: has one; the reference to the device, and its memory, are taken over
+ * @buf: has one; its memory is taken over
  *
  * Context: any.
  */
 void pindrop_offset_free(struct pindrop_buf *buf)
 {
-	struct pindrop_dev *dev = buf->dev;
+	struct pindrop_offsets *offsets = buf->offsets;
 
-	if (llist_add(&buf->gone, &dev->offset_gone))
-		queue_work(pindrop_forget_wq, &dev->offset_work);
+	if (llist_add(&buf->gone, &offsets->gone))
+		queue_work(pindrop_forget_wq, &offsets->work);
 }

@@ -52,7 +52,6 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/llist.h>
-#include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -74,6 +73,7 @@ struct dma_buf;
 struct dma_resv;
 struct pindrop_exported;
 struct pindrop_imported;
+struct pindrop_offsets;
 struct pindrop_order;
 
 /* Builds that lack one protection, to see that a test notices. See BREAKS. */
@@ -292,11 +292,7 @@ struct pindrop_failure {
  * @bufs: pindrop_buf::node, buffers mapped for the device
  * @nmapped: their number, waited for by unregistration on @quiet
  * @quiet: woken when @nmapped falls to 0, and when @isolating or @stopping does
- * @offset_lock: guards @offsets; a leaf, under which memory is allocated
- * @offsets: mmap offsets in use, in pages
- * @offset_gone: pindrop_buf::gone, buffers whose offsets are not any more; each
- *	with its reference to the device
- * @offset_work: takes them out
+ * @offsets: mmap offsets in use; referenced
  * @threads: everybody may have threads serve rings, and not only who may raise
  *	his priority
  * @zero: zeroed memory the device reads to clear its own, so many pages, and
@@ -361,10 +357,7 @@ struct pindrop_dev {
 	struct list_head bufs;
 	atomic_t nmapped;
 	wait_queue_head_t quiet;
-	struct mutex offset_lock;
-	struct maple_tree offsets;
-	struct llist_head offset_gone;
-	struct work_struct offset_work;
+	struct pindrop_offsets *offsets;
 	bool threads;
 	struct page *zero;
 	unsigned int zero_order;
@@ -739,9 +732,9 @@ struct pindrop_mark {
  * @marks: for a seek in @sgt, or NULL
  * @nmarks: their number
  * @cpu: dma_alloc_coherent()'s address, or NULL
- * @has_offset: it has a range of mmap offsets
+ * @offsets: where it has a range of mmap offsets, referenced; or NULL
  * @pgoff: the first of them, in pages
- * @gone: in dev::offset_gone
+ * @gone: in the list of those that are to be taken out
  * @place: these pages, in ctx::places while there is a handle
  * @node: in dev::bufs
  * @leaving: removal unmaps it; under dev::bufs_lock
@@ -785,7 +778,7 @@ struct pindrop_buf {
 	struct pindrop_mark *marks;
 	unsigned int nmarks;
 	void *cpu;
-	bool has_offset;
+	struct pindrop_offsets *offsets;
 	unsigned long pgoff;
 	struct llist_node gone;
 	struct interval_tree_node place;
@@ -1067,10 +1060,10 @@ void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir);
 
 /* offset.c: where a buffer is mapped in its file */
-int pindrop_offset_init(struct pindrop_dev *dev);
+struct pindrop_offsets *pindrop_offsets_create(void);
+void pindrop_offsets_put(struct pindrop_offsets *offsets);
 int pindrop_offset_alloc(struct pindrop_buf *buf);
 void pindrop_offset_free(struct pindrop_buf *buf);
-void pindrop_offset_free_work(struct work_struct *work);
 
 /* pin.c: the owner's own memory */
 extern struct workqueue_struct *pindrop_forget_wq;
