@@ -45,9 +45,9 @@ FIXTURE(nth)
 /*
  * prepare: up to where the call can be made. call: 0 or -errno. len and flags:
  * of the buffer that there is then; new_: of the one that is asked for.
- * may_not_fail: the call has no way to say so. forks: all of the caller's
- * memory is to be copied afterwards; such a copy must not fail, since what
- * strikes the kernel there, on its way back to the program, is a SIGSEGV.
+ * may_not_fail: the call has no way to say so. pins: pages of the program's own
+ * may fail, too. Elsewhere they must not: what strikes the program itself, or the
+ * kernel on its way back to it, is a fault that nobody can be told of.
  */
 FIXTURE_VARIANT(nth)
 {
@@ -57,7 +57,7 @@ FIXTURE_VARIANT(nth)
 	__u32 flags, new_flags;
 	size_t len, new_len;
 	bool may_not_fail;
-	bool forks;
+	bool pins;
 };
 
 static int open_file(struct scene *s)
@@ -419,19 +419,22 @@ VARIANT(alloc_coherent, .prepare = make_buffers, .call = call_alloc,
 VARIANT(alloc_huge, .prepare = make_buffers, .call = call_alloc,
 	.new_len = HUGE_SIZE, .new_flags = PINDROP_ALLOC_HUGE);
 VARIANT(verb_pin, .prepare = make_buffers, .call = call_verb,
-	.verb = PINDROP_VERB_PIN);
+	.verb = PINDROP_VERB_PIN,
+	.pins = true);
 VARIANT(pin_and_bind, .prepare = open_file, .call = call_verb,
-	.verb = PINDROP_VERB_PIN);
-VARIANT(pin, .prepare = make_memory, .call = call_pin, .new_len = 5 << 12);
+	.verb = PINDROP_VERB_PIN,
+	.pins = true);
+VARIANT(pin, .prepare = make_memory, .call = call_pin, .new_len = 5 << 12,
+	.pins = true);
 VARIANT(pin_more, .prepare = make_memory, .call = call_pin,
-	.new_len = 1100 << 12);
+	.new_len = 1100 << 12, .pins = true);
 VARIANT(pin_huge, .prepare = make_memory, .call = call_pin,
-	.new_len = 2 * HUGE_SIZE);
+	.new_len = 2 * HUGE_SIZE, .pins = true);
 VARIANT(unpin, .prepare = make_pin, .call = call_unpin, .new_len = 5 << 12);
 VARIANT(submit_pin, .prepare = make_pin_copies, .call = call_submit,
-	.new_len = 5 << 12);
+	.new_len = 5 << 12, .pins = true);
 VARIANT(submit_suspect_pin, .prepare = make_suspect_copies, .call = call_submit,
-	.new_len = 5 << 12);
+	.new_len = 5 << 12, .pins = true);
 VARIANT(close_pin, .prepare = make_pin_busy, .call = call_close,
 	.new_len = 5 << 12, .may_not_fail = true);
 VARIANT(submit_fenced, .prepare = make_fence, .call = call_fenced);
@@ -450,7 +453,7 @@ VARIANT(fault_huge, .prepare = make_mapping, .call = call_fault,
 VARIANT(split, .prepare = make_touched, .call = call_split);
 VARIANT(move, .prepare = make_touched, .call = call_move);
 VARIANT(protect, .prepare = make_touched, .call = call_protect);
-VARIANT(fork, .prepare = make_touched, .call = call_fork, .forks = true);
+VARIANT(fork, .prepare = make_touched, .call = call_fork);
 VARIANT(poll, .prepare = make_buffers, .call = call_poll);
 VARIANT(fdinfo, .prepare = make_buffers, .call = call_fdinfo);
 VARIANT(unmap, .prepare = make_touched, .call = call_unmap);
@@ -492,7 +495,7 @@ FIXTURE_SETUP(nth)
 		MUST(set_knob(knobs[i][0], knobs[i][1]));
 	}
 	MUST(set_knob("fail_page_alloc/ignore-gfp-highmem",
-		      variant->forks ? "Y" : "N"));
+		      variant->pins ? "N" : "Y"));
 	/* Not every kernel lets these fail. */
 	set_knob("fail_usercopy/verbose", "0");
 }
