@@ -60,11 +60,13 @@ void pindrop_notify_hold_locked(struct pindrop_ctx *ctx)
  */
 static bool told_locked(struct pindrop_ctx *ctx, bool lost)
 {
-	bool wake = lost || !ctx->quiet;
+	bool wake;
 
 	lockdep_assert_held(&ctx->lock);
 	ctx->untold--;
 	pindrop_ctx_settle_locked(ctx);
+	/* A thread that keeps the context quiet looks at finished jobs only. */
+	wake = lost || !ctx->quiet || pindrop_ctx_settled(ctx);
 	if (!wake || !queue_work(pindrop_reap_wq, &ctx->reap))
 		pindrop_ctx_put(ctx);
 	return wake;

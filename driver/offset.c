@@ -123,7 +123,11 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 	if (!err) {
 		start = mas.index;
 		mas_set_range(&mas, start, start + want - 1);
-		err = mas_store_gfp(&mas, buf, GFP_KERNEL_ACCOUNT);
+		/*
+		 * Not charged to the caller's memory cgroup: a charge over its
+		 * limit waits, and every other ALLOC would wait for the mutex.
+		 */
+		err = mas_store_gfp(&mas, buf, GFP_KERNEL);
 	}
 	mas_unlock(&mas);
 	mutex_unlock(&offsets->lock);
