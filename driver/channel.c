@@ -192,17 +192,31 @@ static int piece_issue(struct pindrop_chan *chan, struct pindrop_queue *queue,
 	return 0;
 }
 
-static void job_take_off(struct pindrop_queue *queue, struct pindrop_job *job)
+/**
+ * pindrop_job_take_off() - take a job off its queue
+ * @queue: its context's, on its channel
+ * @job: the job, on that queue
+ *
+ * Context: channel lock held.
+ */
+void pindrop_job_take_off(struct pindrop_queue *queue, struct pindrop_job *job)
 {
+	lockdep_assert_held(&queue->chan->lock);
 	list_del_init(&job->node);
 	if (list_empty(&queue->jobs))
 		pindrop_turn_del_locked(queue);
 }
 
-/* A job has nothing more to issue; ends it if it has nothing out either. */
-static void job_unqueue(struct pindrop_queue *queue, struct pindrop_job *job)
+/**
+ * pindrop_job_unqueue() - take a job with nothing more to issue off its queue
+ * @queue: its context's, on its channel
+ * @job: the job, on that queue; finished if no piece of it is issued
+ *
+ * Context: channel lock held.
+ */
+void pindrop_job_unqueue(struct pindrop_queue *queue, struct pindrop_job *job)
 {
-	job_take_off(queue, job);
+	pindrop_job_take_off(queue, job);
 	if (!job->pieces)
 		pindrop_job_finish(job, job->error);
 }
@@ -278,9 +292,16 @@ static struct pindrop_queue *queue_next(struct pindrop_chan *chan,
 	return NULL;
 }
 
-/* The piece is over for its job. */
-static void piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
-		      int status)
+/**
+ * pindrop_piece_end() - take a piece from its job, and finish a job without pieces
+ * @chan: the channel
+ * @piece: issued before; proved over, or taken off the replay list
+ * @status: 0, or the job's error unless it has one
+ *
+ * Context: channel lock held.
+ */
+void pindrop_piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
+		       int status)
 {
 	struct pindrop_job *job = piece->job;
 	struct pindrop_queue *queue = &job->ctx->queues[chan->id];
@@ -294,7 +315,7 @@ static void piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
 	if (job->state == PINDROP_JOB_LOST || list_empty(&job->node))
 		pindrop_job_finish(job, job->error);
 	else if (job->error)
-		job_unqueue(queue, job);
+		pindrop_job_unqueue(queue, job);
 }
 
 /**
@@ -342,7 +363,7 @@ static bool pump_some_locked(struct pindrop_chan *chan)
 			job = piece->job;
 			err = piece_start_again(chan, piece);
 			if (err)
-				piece_end(chan, piece, err);
+				pindrop_piece_end(chan, piece, err);
 			continue;
 		}
 		if (list_empty(&chan->free_pieces))
@@ -363,7 +384,7 @@ static bool pump_some_locked(struct pindrop_chan *chan)
 				job->error = piece_issue(chan, queue, piece);
 		}
 		if (job->error || !job->left)
-			job_unqueue(queue, job);
+			pindrop_job_unqueue(queue, job);
 	}
 	return false;
 }
@@ -438,7 +459,7 @@ void pindrop_piece_done(struct pindrop_piece *piece, int status)
 		if (status == -EIO)
 			pindrop_job_give_up(job, "it was stopped by a reset");
 	}
-	piece_end(chan, piece, status);
+	pindrop_piece_end(chan, piece, status);
 }
 EXPORT_SYMBOL_GPL(pindrop_piece_done);
 
@@ -502,75 +523,6 @@ void pindrop_service(struct pindrop_dev *dev, unsigned int chan)
 	pindrop_chan_unlock_irqrestore(&dev->chans[chan], flags);
 }
 EXPORT_SYMBOL_GPL(pindrop_service);
-
-/*
- * The device's memory belongs to the first who names it, on this channel
- * only: its order puts the clearing before the first use.
- */
-static int lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
-		      bool *clear)
-{
-	struct pindrop_dev *dev = chan->dev;
-	int err = 0;
-
-	lockdep_assert_held(&chan->lock);
-	spin_lock(&dev->lease_lock);
-	if (!dev->lease) {
-		dev->lease = ctx->id;
-		dev->lease_chan = chan->id;
-		dev->lease_clean = false;
-		dev->lease_broken = false;
-	} else if (dev->lease != ctx->id || dev->lease_chan != chan->id) {
-		err = -EBUSY;
-	}
-	spin_unlock(&dev->lease_lock);
-	if (err)
-		return err;
-	if (dev->lease_broken) {
-		/* Once: from here on he knows. */
-		dev->lease_broken = false;
-		return -EIO;
-	}
-	/* Also a second time, if the first was cancelled or failed. */
-	*clear = !dev->lease_clean && !dev->lease_clearing;
-	dev->lease_clearing |= *clear;
-	return 0;
-}
-
-/**
- * pindrop_chan_cleared_locked() - the job that clears the device's memory ended
- * @chan: its channel
- * @clean: it got to its end
- *
- * Context: channel lock held.
- */
-void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean)
-{
-	lockdep_assert_held(&chan->lock);
-	chan->dev->lease_clearing = false;
-	chan->dev->lease_clean = clean;
-}
-
-/**
- * pindrop_chan_lose_devmem_locked() - a reset took what the device had stored
- * @chan: its channel, of any
- *
- * Who relied on it is told by his next job, those queued included.
- *
- * Context: channel lock held.
- */
-void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan)
-{
-	struct pindrop_dev *dev = chan->dev;
-
-	lockdep_assert_held(&chan->lock);
-	spin_lock(&dev->lease_lock);
-	if (dev->lease && dev->lease_chan == chan->id) {
-		dev->lease_broken |= dev->lease_clean;
-		dev->lease_clean = false;
-	}
-	spin_unlock(&dev->lease_lock);
-}
 
 /**
  * pindrop_chan_passes() - would what needs no hardware be done at once
@@ -704,7 +656,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	if (err)
 		goto out;
 	if (zero)
-		err = lease_take(chan, ctx, &clear);
+		err = pindrop_lease_take(chan, ctx, &clear);
 	if (err) {
 		pindrop_user_uncharge(ctx->user, PINDROP_QUOTA_JOBS, count);
 		goto out;
@@ -724,336 +676,4 @@ out:
 	else
 		pindrop_chan_unlock_irq(chan);
 	return err;
-}
-
-/* True if there are more. */
-static bool cancel_some(struct pindrop_queue *queue, int error,
-			unsigned int *count)
-{
-	unsigned int budget = PINDROP_END_BATCH;
-	struct pindrop_job *job;
-
-	while ((job = list_first_entry_or_null(&queue->jobs, struct pindrop_job,
-					       node))) {
-		if (!budget--)
-			return true;
-		++*count;
-		if (!job->error)
-			job->error = error;
-		job_unqueue(queue, job);
-	}
-	return false;
-}
-
-/**
- * pindrop_chan_cancel() - K1: nothing of a context is queued any more
- * @chan: the channel
- * @ctx: the context; it has left OPEN
- * @error: for the jobs
- *
- * A job that is half done is cancelled, too; what it has on the hardware is
- * waited for by the rest of the chain.
- *
- * Context: process context; takes the channel's lock.
- */
-void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
-			 int error)
-{
-	struct pindrop_queue *queue = &ctx->queues[chan->id];
-	struct pindrop_piece *piece, *next;
-	unsigned int count = 0;
-	bool more;
-
-	spin_lock_irq(&chan->lock);
-	trace_pindrop_kill_step(chan, ctx->id, 0, PINDROP_STEP_START, 0);
-	/* None of them begins, however many there are. */
-	if (!PINDROP_BROKEN(K1))
-		pindrop_turn_del_locked(queue);
-	/* Thrown away by a reset that is not over: not done again. */
-	list_for_each_entry_safe(piece, next, &chan->replay, node)
-		if (piece->job->ctx == ctx)
-			piece_end(chan, piece, error);
-	do {
-		more = !PINDROP_BROKEN(K1) &&
-		       cancel_some(queue, error, &count);
-		if (!more)
-			trace_pindrop_kill_step(chan, ctx->id, 1,
-						PINDROP_STEP_START, count);
-		pindrop_chan_unlock_irq(chan);
-		cond_resched();
-		if (more)
-			spin_lock_irq(&chan->lock);
-	} while (more);
-}
-
-static bool job_names(const struct pindrop_job *job,
-		      const struct pindrop_buf *buf)
-{
-	return job->src.buf == buf || job->dst.buf == buf;
-}
-
-/**
- * pindrop_chan_abort_locked() - K2: start nothing more for a piece
- * @chan: its channel
- * @piece: on the hardware
- *
- * Context: channel lock held; the engine is there.
- */
-void pindrop_chan_abort_locked(struct pindrop_chan *chan,
-			       struct pindrop_piece *piece)
-{
-	struct pindrop_dev *dev = chan->dev;
-
-	lockdep_assert_held(&chan->lock);
-	if (piece->aborting)
-		return;
-	piece->aborting = true;
-	trace_pindrop_kill_step(chan, piece->job->ctx->id, 2,
-				PINDROP_STEP_START, 1);
-	if (dev->ops->abort)
-		dev->ops->abort(dev->engine, piece);
-}
-
-/* Nothing more of a job is to be done. */
-static void job_revoke(struct pindrop_job *job)
-{
-	if (!job->error)
-		job->error = -ESTALE;
-}
-
-/* Tells whether the hardware has some of them. */
-static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
-{
-	struct pindrop_piece *piece, *next;
-	bool busy = false;
-
-	/* Thrown away by a reset that is not over: not done again. */
-	list_for_each_entry_safe(piece, next, &chan->replay, node)
-		if (job_names(piece->job, buf))
-			piece_end(chan, piece, -ESTALE);
-	list_for_each_entry(piece, &chan->issued, node) {
-		if (!job_names(piece->job, buf))
-			continue;
-		busy = true;
-		job_revoke(piece->job);
-		if (chan->state != PINDROP_CHAN_GONE)
-			pindrop_chan_abort_locked(chan, piece);
-	}
-	return busy;
-}
-
-/**
- * pindrop_chan_revoke_jobs() - K1 for jobs whose memory was taken back
- * @chan: their channel
- * @buf: the memory, marked as revoked
- * @jobs: the jobs; the caller holds references
- * @count: at most PINDROP_END_BATCH
- *
- * Those that are queued fail now; those that are not yet, in their turn.
- *
- * Context: process context; takes the channel's lock.
- */
-void pindrop_chan_revoke_jobs(struct pindrop_chan *chan,
-			      const struct pindrop_buf *buf,
-			      struct pindrop_job **jobs, unsigned int count)
-{
-	struct pindrop_queue *queue;
-	struct pindrop_job *job;
-
-	spin_lock_irq(&chan->lock);
-	while (count--) {
-		job = *jobs++;
-		/* A ring's may have been filled with something else by now. */
-		if (!job->ticket || job->state == PINDROP_JOB_FINISHED ||
-		    list_empty(&job->node) || !job_names(job, buf))
-			continue;
-		queue = &job->ctx->queues[chan->id];
-		job_revoke(job);
-		job_unqueue(queue, job);
-		/* What the next one waits for is something else. */
-		if (!list_empty(&queue->node))
-			pindrop_turn_add_locked(queue);
-	}
-	pindrop_chan_unlock_irq(chan);
-}
-
-/**
- * pindrop_chan_revoke() - K2 for what uses a buffer that was taken back
- * @chan: the channel
- * @buf: the buffer, marked as revoked
- *
- * What is on the hardware is not gone on with.
- *
- * Context: process context; takes the channel's lock.
- * Return: true while some of it is on the hardware.
- */
-bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
-{
-	bool busy;
-
-	spin_lock_irq(&chan->lock);
-	busy = revoke_pieces(chan, buf);
-	pindrop_chan_pump_locked(chan);
-	pindrop_chan_unlock_irq(chan);
-	return busy;
-}
-
-static void chan_end_issued_locked(struct pindrop_chan *chan, int error)
-{
-	struct pindrop_piece *piece, *next;
-
-	list_for_each_entry_safe(piece, next, &chan->issued, node)
-		piece_end(chan, piece, error);
-}
-
-/**
- * pindrop_chan_fail_locked() - nothing more is done on this channel
- * @chan: the channel, WEDGED
- *
- * What is on the hardware is LOST. What is queued is to be failed by
- * pindrop_chan_fail_queued(), which has to follow.
- *
- * Context: channel lock held.
- */
-void pindrop_chan_fail_locked(struct pindrop_chan *chan)
-{
-	struct pindrop_piece *piece, *next_piece;
-	struct pindrop_job *job;
-
-	lockdep_assert_held(&chan->lock);
-	list_for_each_entry_safe(piece, next_piece, &chan->replay, node) {
-		pindrop_job_give_up(piece->job, "the queue hangs");
-		piece_end(chan, piece, -EIO);
-	}
-	if (PINDROP_BROKEN(K8))
-		chan_end_issued_locked(chan, -EIO);
-	list_for_each_entry(piece, &chan->issued, node) {
-		job = piece->job;
-		if (job->state != PINDROP_JOB_QUEUED)
-			continue;
-		if (!list_empty(&job->node))
-			job_take_off(&job->ctx->queues[chan->id], job);
-		pindrop_job_lose(job);
-	}
-}
-
-/* A queue with jobs, or NULL. */
-static struct pindrop_queue *chan_first_queue(struct pindrop_chan *chan)
-{
-	struct pindrop_turn *turn =
-		list_first_entry_or_null(&chan->runq, struct pindrop_turn, node);
-
-	if (turn)
-		return list_first_entry(&turn->queues, struct pindrop_queue,
-					node);
-	return list_first_entry_or_null(&chan->waitq, struct pindrop_queue,
-					node);
-}
-
-/* True if there are more. */
-static bool fail_some(struct pindrop_chan *chan)
-{
-	unsigned int budget = PINDROP_END_BATCH;
-	struct pindrop_queue *queue;
-	struct pindrop_job *job;
-
-	while ((queue = chan_first_queue(chan))) {
-		if (!budget--)
-			return true;
-		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
-		pindrop_job_give_up(job, "the queue hangs");
-		job_unqueue(queue, job);
-	}
-	return false;
-}
-
-/**
- * pindrop_chan_fail_queued() - fail what is queued on a channel that hangs, once
- * @chan: the channel; does nothing unless it is WEDGED
- *
- * It stays WEDGED, and so takes nothing new, until that is done; also if it was
- * proved idle meanwhile.
- *
- * Context: process context; dev::chain held; takes the channel's lock.
- */
-void pindrop_chan_fail_queued(struct pindrop_chan *chan)
-{
-	struct pindrop_dev *dev = chan->dev;
-	bool more;
-
-	do {
-		spin_lock_irq(&chan->lock);
-		more = chan->state == PINDROP_CHAN_WEDGED && fail_some(chan);
-		if (!more && chan->state == PINDROP_CHAN_WEDGED &&
-		    list_empty(&chan->issued) &&
-		    dev->state == PINDROP_DEV_RUNNING &&
-		    !READ_ONCE(dev->closed)) {
-			pindrop_chan_set_state_locked(chan,
-						      PINDROP_CHAN_RUNNING);
-			queue_work(dev->wq, &chan->chain);
-		}
-		pindrop_chan_unlock_irq(chan);
-		cond_resched();
-	} while (more);
-}
-
-/**
- * pindrop_chan_shares_locked() - does others' work wait for what is issued
- * @chan: the channel
- *
- * Context: channel lock held.
- * Return: true if a job on the hardware has a reservation fence to signal.
- */
-bool pindrop_chan_shares_locked(struct pindrop_chan *chan)
-{
-	struct pindrop_piece *piece;
-
-	lockdep_assert_held(&chan->lock);
-	list_for_each_entry(piece, &chan->issued, node)
-		if (piece->job->batch && piece->job->batch->guard &&
-		    !piece->job->guard_signalled)
-			return true;
-	return false;
-}
-
-/**
- * pindrop_chan_signal_lost_locked() - signal the reservation fences of LOST jobs
- * @chan: the channel, WEDGED
- *
- * Every fence is signalled in bounded time, here with -EIO. That says nothing
- * about the pages: attachment, pin and references stay until there is proof. Where
- * the engine has a cut, it came before.
- *
- * Context: channel lock held.
- */
-void pindrop_chan_signal_lost_locked(struct pindrop_chan *chan)
-{
-	struct pindrop_piece *piece;
-
-	lockdep_assert_held(&chan->lock);
-	list_for_each_entry(piece, &chan->issued, node) {
-		struct pindrop_job *job = piece->job;
-
-		if (job->state != PINDROP_JOB_LOST || !job->batch ||
-		    job->guard_signalled)
-			continue;
-		job->guard_signalled = true;
-		spin_lock(&job->ctx->lock);
-		pindrop_batch_proved_locked(job);
-		spin_unlock(&job->ctx->lock);
-	}
-}
-
-/**
- * pindrop_chan_prove() - what is still on the hardware is over
- * @chan: a channel, GONE; its device was read idle since, or has left the bus
- * @error: for jobs that were not reported yet
- *
- * Context: process context; takes the channel's lock.
- */
-void pindrop_chan_prove(struct pindrop_chan *chan, int error)
-{
-	spin_lock_irq(&chan->lock);
-	chan_end_issued_locked(chan, error);
-	pindrop_chan_unlock_irq(chan);
 }

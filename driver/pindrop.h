@@ -1237,28 +1237,38 @@ void pindrop_ring_thread_start(struct pindrop_ring *ring);
 /* channel.c: pieces, turns, completion */
 int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id);
 void pindrop_chan_fini(struct pindrop_chan *chan);
+void pindrop_job_take_off(struct pindrop_queue *queue, struct pindrop_job *job);
+void pindrop_job_unqueue(struct pindrop_queue *queue, struct pindrop_job *job);
+void pindrop_piece_end(struct pindrop_chan *chan, struct pindrop_piece *piece,
+		       int status);
 int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count,
 			u64 *first, u64 *last);
+void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
+bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
+void pindrop_chan_pump_locked(struct pindrop_chan *chan);
+int pindrop_chan_service_locked(struct pindrop_chan *chan);
+
+/* lease.c: the device's own memory has one tenant */
+int pindrop_lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
+		       bool *clear);
+void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
+void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
+
+/* cancel.c: jobs that the hardware does not finish */
 void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			 int error);
+void pindrop_chan_abort_locked(struct pindrop_chan *chan,
+			       struct pindrop_piece *piece);
 void pindrop_chan_revoke_jobs(struct pindrop_chan *chan,
 			      const struct pindrop_buf *buf,
 			      struct pindrop_job **jobs, unsigned int count);
 bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf);
-void pindrop_chan_abort_locked(struct pindrop_chan *chan,
-			       struct pindrop_piece *piece);
 void pindrop_chan_fail_locked(struct pindrop_chan *chan);
 void pindrop_chan_fail_queued(struct pindrop_chan *chan);
-void pindrop_chan_prove(struct pindrop_chan *chan, int error);
-void pindrop_chan_lose_devmem_locked(struct pindrop_chan *chan);
-void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
 bool pindrop_chan_shares_locked(struct pindrop_chan *chan);
 void pindrop_chan_signal_lost_locked(struct pindrop_chan *chan);
-bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
-void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean);
-void pindrop_chan_pump_locked(struct pindrop_chan *chan);
-int pindrop_chan_service_locked(struct pindrop_chan *chan);
+void pindrop_chan_prove(struct pindrop_chan *chan, int error);
 
 /* state.c: the states of a device and its channels */
 bool pindrop_dev_try_state(struct pindrop_dev *dev, enum pindrop_dev_state to);
