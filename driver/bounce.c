@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bounce pool is the whole machine's: what a device does not reach goes
- * through it, also for its disks. So no user has more than half of it, and no
- * device more than three quarters, for driver memory, imports and pins together.
+ * Quotas for the bounce pool, which disks and network cards share. Driver memory,
+ * imports and pins of one user take at most half of it, those of one device at most
+ * three quarters.
  */
 #include "pindrop.h"
 
@@ -19,7 +19,7 @@ static u64 bounce_pool(const struct device *parent)
 }
 
 /**
- * pindrop_bounce_charge() - have a buffer take some of the pool
+ * pindrop_bounce_charge() - charge a buffer for bytes of the pool
  * @buf: the buffer; nothing is charged for it yet
  * @bytes: how much
  *
@@ -44,8 +44,8 @@ int pindrop_bounce_charge(struct pindrop_buf *buf, u64 bytes)
 }
 
 /**
- * pindrop_bounce_uncharge() - give back what a buffer had of it
- * @buf: the buffer, not mapped; it may have had nothing
+ * pindrop_bounce_uncharge() - end a buffer's charge for the pool
+ * @buf: the buffer, not mapped; nothing happens if it was not charged
  *
  * Context: any.
  */

@@ -182,8 +182,8 @@ static bool buf_bounces(struct pindrop_buf *buf)
 }
 
 /*
- * Jobs have synced what the device wrote. A bounce buffer's
- * older bytes would replace what the CPU wrote since, where a page lives on.
+ * Each job has synced the bytes that the device wrote. A sync here would copy older
+ * bytes from the bounce buffer over newer ones in a page that outlives the buffer.
  */
 static void buf_unmap_list(struct pindrop_buf *buf)
 {
@@ -410,10 +410,10 @@ static int buf_make(struct pindrop_buf *buf)
  * pindrop_buf_charge_bytes() - count a buffer against its user's limits
  * @buf: the buffer; not mapped
  *
- * Where everything bounces, against that of the pool, too.
+ * With swiotlb=force it is charged for the bounce pool, too.
  *
  * Context: any.
- * Return: 0 or -EDQUOT; what is charged goes back with the buffer.
+ * Return: 0 or -EDQUOT; the charges end with the buffer.
  */
 int pindrop_buf_charge_bytes(struct pindrop_buf *buf)
 {

@@ -10,7 +10,7 @@
 
 #include "trace.h"
 
-/* True if there are more. */
+/* Cancels up to PINDROP_END_BATCH jobs; true if jobs are left on the queue. */
 static bool cancel_some(struct pindrop_queue *queue, int error,
 			unsigned int *count)
 {
@@ -30,13 +30,13 @@ static bool cancel_some(struct pindrop_queue *queue, int error,
 }
 
 /**
- * pindrop_chan_cancel() - K1: nothing of a context is queued any more
+ * pindrop_chan_cancel() - K1: cancel all queued jobs of a context
  * @chan: the channel
  * @ctx: the context; it has left OPEN
  * @error: for the jobs
  *
- * A job that is half done is cancelled, too; what it has on the hardware is
- * waited for by the rest of the chain.
+ * A job with pieces on the hardware is cancelled, too; the rest of the chain waits
+ * for those pieces.
  *
  * Context: process context; takes the channel's lock.
  */
@@ -50,10 +50,10 @@ void pindrop_chan_cancel(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 
 	spin_lock_irq(&chan->lock);
 	trace_pindrop_kill_step(chan, ctx->id, 0, PINDROP_STEP_START, 0);
-	/* None of them begins, however many there are. */
+	/* First: between the batches the pump would begin jobs of this queue. */
 	if (!PINDROP_BROKEN(K1))
 		pindrop_turn_del_locked(queue);
-	/* Thrown away by a reset that is not over: not done again. */
+	/* Pieces that a reset threw away are not replayed for a dying context. */
 	list_for_each_entry_safe(piece, next, &chan->replay, node)
 		if (piece->job->ctx == ctx)
 			pindrop_piece_end(chan, piece, error);
@@ -77,7 +77,7 @@ static bool job_names(const struct pindrop_job *job,
 }
 
 /**
- * pindrop_chan_abort_locked() - K2: start nothing more for a piece
+ * pindrop_chan_abort_locked() - K2: have the engine abort a piece
  * @chan: its channel
  * @piece: on the hardware
  *
@@ -98,20 +98,20 @@ void pindrop_chan_abort_locked(struct pindrop_chan *chan,
 		dev->ops->abort(dev->engine, piece);
 }
 
-/* Nothing more of a job is to be done. */
+/* Sets the job's error; pieces that are not issued yet never are. */
 static void job_revoke(struct pindrop_job *job)
 {
 	if (!job->error)
 		job->error = -ESTALE;
 }
 
-/* Tells whether the hardware has some of them. */
+/* Aborts the buffer's pieces; true if the hardware has any. */
 static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 {
 	struct pindrop_piece *piece, *next;
 	bool busy = false;
 
-	/* Thrown away by a reset that is not over: not done again. */
+	/* Pieces that a reset threw away are not replayed with revoked memory. */
 	list_for_each_entry_safe(piece, next, &chan->replay, node)
 		if (job_names(piece->job, buf))
 			pindrop_piece_end(chan, piece, -ESTALE);
@@ -127,13 +127,13 @@ static bool revoke_pieces(struct pindrop_chan *chan, struct pindrop_buf *buf)
 }
 
 /**
- * pindrop_chan_revoke_jobs() - K1 for jobs whose memory was taken back
+ * pindrop_chan_revoke_jobs() - K1 for jobs that use a revoked buffer
  * @chan: their channel
- * @buf: the memory, marked as revoked
+ * @buf: the buffer, marked as revoked
  * @jobs: the jobs; the caller holds references
  * @count: at most PINDROP_END_BATCH
  *
- * Those that are queued fail now; those that are not yet, in their turn.
+ * Queued jobs fail now. Jobs that SUBMIT is still making fail when their turn comes.
  *
  * Context: process context; takes the channel's lock.
  */
@@ -147,14 +147,14 @@ void pindrop_chan_revoke_jobs(struct pindrop_chan *chan,
 	spin_lock_irq(&chan->lock);
 	while (count--) {
 		job = *jobs++;
-		/* A ring's may have been filled with something else by now. */
+		/* A ring may have reused the job for other memory. */
 		if (!job->ticket || job->state == PINDROP_JOB_FINISHED ||
 		    list_empty(&job->node) || !job_names(job, buf))
 			continue;
 		queue = &job->ctx->queues[chan->id];
 		job_revoke(job);
 		pindrop_job_unqueue(queue, job);
-		/* What the next one waits for is something else. */
+		/* The next job may not wait for the fence that this one did. */
 		if (!list_empty(&queue->node))
 			pindrop_turn_add_locked(queue);
 	}
@@ -162,14 +162,12 @@ void pindrop_chan_revoke_jobs(struct pindrop_chan *chan,
 }
 
 /**
- * pindrop_chan_revoke() - K2 for what uses a buffer that was taken back
+ * pindrop_chan_revoke() - K2 for the issued pieces of a revoked buffer
  * @chan: the channel
  * @buf: the buffer, marked as revoked
  *
- * What is on the hardware is not gone on with.
- *
  * Context: process context; takes the channel's lock.
- * Return: true while some of it is on the hardware.
+ * Return: true while the hardware has such a piece.
  */
 bool pindrop_chan_revoke(struct pindrop_chan *chan, struct pindrop_buf *buf)
 {
@@ -191,11 +189,10 @@ static void chan_end_issued_locked(struct pindrop_chan *chan, int error)
 }
 
 /**
- * pindrop_chan_fail_locked() - nothing more is done on this channel
+ * pindrop_chan_fail_locked() - K8: make the issued jobs of a channel LOST
  * @chan: the channel, WEDGED
  *
- * What is on the hardware is LOST. What is queued is to be failed by
- * pindrop_chan_fail_queued(), which has to follow.
+ * The caller calls pindrop_chan_fail_queued() next, which fails the queued jobs.
  *
  * Context: channel lock held.
  */
@@ -221,7 +218,7 @@ void pindrop_chan_fail_locked(struct pindrop_chan *chan)
 	}
 }
 
-/* A queue with jobs, or NULL. */
+/* The first queue with jobs, of those in turn and those that wait; or NULL. */
 static struct pindrop_queue *chan_first_queue(struct pindrop_chan *chan)
 {
 	struct pindrop_turn *turn =
@@ -234,7 +231,7 @@ static struct pindrop_queue *chan_first_queue(struct pindrop_chan *chan)
 					node);
 }
 
-/* True if there are more. */
+/* Fails up to PINDROP_END_BATCH jobs; true if the channel has more. */
 static bool fail_some(struct pindrop_chan *chan)
 {
 	unsigned int budget = PINDROP_END_BATCH;
@@ -252,11 +249,11 @@ static bool fail_some(struct pindrop_chan *chan)
 }
 
 /**
- * pindrop_chan_fail_queued() - fail what is queued on a channel that hangs, once
- * @chan: the channel; does nothing unless it is WEDGED
+ * pindrop_chan_fail_queued() - K8: fail all queued jobs of a channel, each once
+ * @chan: the channel; nothing happens unless it is WEDGED
  *
- * It stays WEDGED, and so takes nothing new, until that is done; also if it was
- * proved idle meanwhile.
+ * The channel stays WEDGED, which refuses new jobs, until all have failed, even if
+ * the hardware is proved idle meanwhile.
  *
  * Context: process context; dev::chain held; takes the channel's lock.
  */
@@ -282,11 +279,11 @@ void pindrop_chan_fail_queued(struct pindrop_chan *chan)
 }
 
 /**
- * pindrop_chan_shares_locked() - does others' work wait for what is issued
+ * pindrop_chan_shares_locked() - has an issued job an unsignalled reservation fence
  * @chan: the channel
  *
  * Context: channel lock held.
- * Return: true if a job on the hardware has a reservation fence to signal.
+ * Return: true if it has.
  */
 bool pindrop_chan_shares_locked(struct pindrop_chan *chan)
 {
@@ -329,7 +326,7 @@ void pindrop_chan_signal_lost_locked(struct pindrop_chan *chan)
 }
 
 /**
- * pindrop_chan_prove() - what is still on the hardware is over
+ * pindrop_chan_prove() - end all issued pieces after proof
  * @chan: a channel, GONE; its device was read idle since, or has left the bus
  * @error: for jobs that were not reported yet
  *

@@ -259,7 +259,7 @@ static bool queue_waits_for_fence(struct pindrop_queue *queue)
 	return false;
 }
 
-/* Out of the way: pindrop_chan_go_on() brings it back. */
+/* pindrop_chan_go_on() puts it back into its turn when the fence has signalled. */
 static void queue_set_waiting(struct pindrop_chan *chan,
 			      struct pindrop_queue *queue)
 {
@@ -268,8 +268,9 @@ static void queue_set_waiting(struct pindrop_chan *chan,
 }
 
 /*
- * The first in turn that can go on, or NULL. Those that cannot, and stay, have
- * a piece out, or are the tenant of the device's memory: they are few.
+ * The first queue in turn that can issue, or NULL. Each queue that is moved to the
+ * waiting ones costs one of @budget. Queues that are skipped have a piece on the
+ * hardware or the lease of the device's memory, so their number is bounded.
  */
 static struct pindrop_queue *queue_next(struct pindrop_chan *chan,
 					unsigned int *budget)
@@ -340,8 +341,8 @@ void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 }
 
 /*
- * One piece, then the next user's turn, and within his the next context's. Jobs
- * that need no hardware are taken so many at a time: true if there are more.
+ * Each user in turn issues one piece, from each of the user's contexts in turn. At
+ * most PINDROP_END_BATCH jobs end per call: true if the budget ran out.
  */
 static bool pump_some_locked(struct pindrop_chan *chan)
 {
@@ -393,8 +394,7 @@ static bool pump_some_locked(struct pindrop_chan *chan)
  * pindrop_chan_pump_locked() - give the hardware what it can take
  * @chan: the channel
  *
- * What needs no hardware is taken so many at a time; the chain's work goes on with
- * the rest.
+ * Jobs without hardware end in batches; the chain's work runs the next batch.
  *
  * Context: channel lock held; inside the gate, or called by the engine.
  */
@@ -488,8 +488,8 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 	if (chan->state == PINDROP_CHAN_WEDGED && busy &&
 	    list_empty(&chan->issued) && !READ_ONCE(dev->closed)) {
 		/*
-		 * Late, but proof: good as new, unless all of it is cut off, or
-		 * what was queued before is not failed yet.
+		 * Proof, though late. The channel stays WEDGED while the device
+		 * is cut off, or while pindrop_chan_fail_queued() has jobs left.
 		 */
 		if (READ_ONCE(dev->state) == PINDROP_DEV_RUNNING &&
 		    !chan_has_queued(chan))
@@ -545,7 +545,7 @@ bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 	       !trace_pindrop_job_retire_enabled();
 }
 
-/* All of a list at a time; only the tickets are written one by one. */
+/* Queues a list in one splice; the loop only writes tickets and states. */
 static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count)
 {
@@ -560,13 +560,13 @@ static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	list_for_each_entry(job, jobs, node) {
 		if (!job->zero)
 			job->ticket = ticket++;
-		/* One whose fences are there may still have to fail for them. */
+		/* A job with fences stays WAITING: one may have failed. */
 		if (!job->batch)
 			job->state = PINDROP_JOB_QUEUED;
 		trace_pindrop_job_submit(job, 0);
 		n++;
 	}
-	/* The jobs', until they are retired. */
+	/* The jobs' references, until they are retired. */
 	refcount_add(n, &ctx->ref.refcount);
 	ctx->live += n;
 	atomic64_add(n, &chan->dev->stats.inflight);
@@ -577,8 +577,8 @@ static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 }
 
 /*
- * Who queues jobs that need no hardware does them in his own time, as many as he
- * has queued; releases the lock.
+ * The submitter runs as many batches as its own jobs fill, so that jobs without
+ * hardware cost its processor time and not a worker's. Releases the lock.
  */
 static void submit_pump_locked(struct pindrop_chan *chan,
 			       struct pindrop_ctx *ctx, unsigned int count)
@@ -601,7 +601,7 @@ static void submit_pump_locked(struct pindrop_chan *chan,
 	pindrop_chan_unlock_irq(chan);
 }
 
-/* Why a context cannot have so many more, or 0. */
+/* The errno that refuses @count more jobs of a context, or 0. */
 static int chan_refuses(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			unsigned int count)
 {
@@ -612,7 +612,7 @@ static int chan_refuses(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 		return err;
 	if (chan->state == PINDROP_CHAN_WEDGED)
 		return -EIO;
-	/* Behind an older job of another channel what is over counts, too. */
+	/* Jobs that are over count until the older jobs' tickets have passed. */
 	if (ctx->live + count > PINDROP_MAX_QUEUED ||
 	    count > pindrop_order_open(ctx))
 		return -EDQUOT;

@@ -380,10 +380,10 @@ void pindrop_ctx_wait(struct pindrop_ctx *ctx, unsigned long deadline,
 }
 
 /**
- * pindrop_ctx_end_work() - have the reaper let go of a context
+ * pindrop_ctx_end_work() - end a context's reap work, and its reference
  * @ctx: the context; the caller holds a reference
  *
- * What the work was, or could not be, queued for is done here.
+ * Finished jobs that the work was queued for are retired here.
  *
  * Context: process context; waits for the work if it runs.
  */
@@ -425,7 +425,7 @@ unsigned long pindrop_ctx_stop(struct pindrop_ctx *ctx, unsigned int reason)
 	 */
 	spin_lock_irq(&ctx->lock);
 	first = ctx->state == PINDROP_STATE_OPEN;
-	/* Once for all jobs that are cancelled, however many. */
+	/* pindrop_notify_end() wakes once for all cancelled jobs. */
 	ctx->quiet++;
 	if (first) {
 		ctx->reason = reason;
@@ -532,8 +532,8 @@ static int pindrop_release(struct inode *inode, struct file *file)
 	if (first && close_waits())
 		pindrop_ctx_wait(ctx, deadline, true);
 	/*
-	 * Nor does the work keep the context beyond close(), unless it has to
-	 * drop what the context holds, which may be gigabytes.
+	 * The work must not keep the context beyond close(). A work that drops the
+	 * handles may unpin gigabytes, and close() does not wait for that.
 	 */
 	if (!READ_ONCE(ctx->handed_over))
 		pindrop_ctx_end_work(ctx);

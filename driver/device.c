@@ -106,7 +106,7 @@ static ssize_t ring_threads_show(struct device *d,
 	return sysfs_emit(buf, "%d\n", READ_ONCE(to_pindrop_dev(d)->threads));
 }
 
-/* The time that they take is not that of their owner's cgroup. */
+/* The threads' processor time is not charged to their owner's cgroup. */
 static ssize_t ring_threads_store(struct device *d,
 				  struct device_attribute *attr,
 				  const char *buf, size_t count)

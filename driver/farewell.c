@@ -51,8 +51,8 @@ static bool ctx_is_unended(struct pindrop_ctx *ctx)
 }
 
 /*
- * Of a context whose file was closed while the hardware had a request of it, the
- * work that retires that may be the last to know.
+ * If a file was closed while the hardware had one of its requests, the reap work may
+ * hold the context's last reference after it has settled.
  */
 static void end_works(struct pindrop_owner *owner)
 {
@@ -60,7 +60,7 @@ static void end_works(struct pindrop_owner *owner)
 
 	while ((ctx = pindrop_owner_find(owner, ctx_is_unended))) {
 		WRITE_ONCE(ctx->ended, true);
-		/* The reaper may unpin gigabytes for it: not waited for. */
+		/* A work that drops the handles may unpin gigabytes. */
 		if (pindrop_ctx_settled(ctx) && !READ_ONCE(ctx->handed_over))
 			pindrop_ctx_end_work(ctx);
 		pindrop_ctx_put(ctx);

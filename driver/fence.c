@@ -30,9 +30,9 @@
  * struct pindrop_fence - one that we signal
  * @base: first, and what others hold
  * @lock: @base's
- * @ctx: whose jobs it stands for; held until it is signalled
- * @node: in chan::fences, when it is to be; with a reference
- * @result: what it is to be signalled with
+ * @ctx: the context of its jobs; referenced until it is signalled
+ * @node: in chan::fences when its signal is due; holds a reference
+ * @result: the error to signal it with, or 0
  * @timeline: the node's name
  */
 struct pindrop_fence {
@@ -135,7 +135,7 @@ static void fence_signal(struct pindrop_fence *fence, int result)
 	dma_fence_signal(&fence->base);
 }
 
-/* Under the locks that its job ends under: who releases them signals. */
+/* The release of the channel's lock signals it: see notify.c. */
 static void fence_queue_locked(struct pindrop_fence *fence,
 			       struct pindrop_chan *chan, int result)
 {

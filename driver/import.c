@@ -135,6 +135,7 @@ void pindrop_import_unmap(struct pindrop_buf *buf)
 	bool keep = pindrop_quarantine_has(buf) && !READ_ONCE(buf->revoked);
 
 	import_pass_channels(buf->dev);
+	/* Pairs with pindrop_import_use(), which walks the list under this lock. */
 	spin_lock(&imp->lock);
 	spin_unlock(&imp->lock);
 	import_refresh(buf, imp->sgt);
@@ -252,8 +253,8 @@ void pindrop_import_give_back(struct pindrop_buf *buf,
 }
 
 /*
- * Some jobs that have not been revoked, of one channel, each with a reference:
- * their number.
+ * Takes up to PINDROP_END_BATCH jobs of one channel off the import's list, with a
+ * reference each. Returns their number.
  */
 static unsigned int import_next_jobs(struct pindrop_imported *imp,
 				     struct pindrop_job **jobs)
@@ -274,7 +275,7 @@ static unsigned int import_next_jobs(struct pindrop_imported *imp,
 	return n;
 }
 
-/* Jobs that come later fail in their turn. */
+/* Jobs that SUBMIT adds later see buf::revoked in their turn. */
 static void import_stop_queued(struct pindrop_buf *buf)
 {
 	struct pindrop_job *jobs[PINDROP_END_BATCH];
@@ -478,8 +479,8 @@ static int import_make(struct pindrop_buf *buf)
 	if (!err)
 		err = pindrop_buf_map(buf, import_map);
 	/*
-	 * Elsewhere it is seen only now whether it bounces: then it counts. Where
-	 * all mappings are debugged it is not seen at all.
+	 * Without swiotlb=force only the mapping tells whether it bounces. With
+	 * DMA_API_DEBUG every mapping needs a sync, so nothing tells.
 	 */
 	if (!err && buf->need_sync && !buf->bounced &&
 	    !IS_ENABLED(CONFIG_DMA_API_DEBUG) &&
@@ -570,8 +571,8 @@ struct dma_buf *pindrop_import_dmabuf(struct pindrop_buf *buf)
  * pindrop_import_use() - a job is going to use an import
  * @buf: the import
  * @write: the device is to write it
- * @job: the job, which nobody else knows of
- * @offset: where the job begins in it: its cursor goes there
+ * @job: the job, not queued yet
+ * @offset: the first byte that it uses; the job's cursor is set to it
  *
  * Context: process context.
  * Return: 0 (then pindrop_import_unuse() is to be called), -ESTALE (taken back),
@@ -587,7 +588,7 @@ int pindrop_import_use(struct pindrop_buf *buf, bool write,
 	if (write && buf->dir == DMA_TO_DEVICE)
 		return -EACCES;
 	use->job = job;
-	/* The list is the exporter's: who unmaps takes the lock before that. */
+	/* Pairs with pindrop_import_unmap(), after which the list is freed. */
 	spin_lock(&imp->lock);
 	if (READ_ONCE(buf->revoked))
 		err = -ESTALE;
@@ -602,9 +603,9 @@ int pindrop_import_use(struct pindrop_buf *buf, bool write,
 }
 
 /**
- * pindrop_import_unuse() - a job does not use an import any more
+ * pindrop_import_unuse() - take a job off an import's list
  * @buf: the import
- * @use: as it was given to pindrop_import_use()
+ * @use: the job's, as set by pindrop_import_use()
  *
  * Context: process context; before the job's reference to the import goes.
  */

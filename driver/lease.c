@@ -35,20 +35,20 @@ int pindrop_lease_take(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 	if (err)
 		return err;
 	if (dev->lease_broken) {
-		/* Once: from here on he knows. */
+		/* Once: the error has told the tenant. */
 		dev->lease_broken = false;
 		return -EIO;
 	}
-	/* Also a second time, if the first was cancelled or failed. */
+	/* A clearing job that was cancelled or failed is repeated. */
 	*clear = !dev->lease_clean && !dev->lease_clearing;
 	dev->lease_clearing |= *clear;
 	return 0;
 }
 
 /**
- * pindrop_chan_cleared_locked() - the job that clears the device's memory ended
+ * pindrop_chan_cleared_locked() - record the end of a clearing job
  * @chan: its channel
- * @clean: it got to its end
+ * @clean: all of the memory was cleared
  *
  * Context: channel lock held.
  */
@@ -60,10 +60,10 @@ void pindrop_chan_cleared_locked(struct pindrop_chan *chan, bool clean)
 }
 
 /**
- * pindrop_chan_lose_devmem_locked() - a reset took what the device had stored
- * @chan: its channel, of any
+ * pindrop_chan_lose_devmem_locked() - record that a reset took the device's memory
+ * @chan: any channel of the device
  *
- * Who relied on it is told by his next job, those queued included.
+ * The tenant's next job, queued ones included, fails with -EIO.
  *
  * Context: channel lock held.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Blocks that outlive their buffer: a page in a pipe, or one that somebody else
- * has pinned, keeps all of the block that it is in. As long as it does, its user
- * is charged for the block, which is looked at every second.
+ * Blocks that outlive their buffer. A page of a 2 MiB block in a pipe, or pinned by
+ * another driver, keeps all of the block allocated. The user stays charged until a
+ * look, once a second, finds no other reference.
  */
 #include "pindrop.h"
 
@@ -10,11 +10,11 @@
 #include <linux/slab.h>
 
 /**
- * struct left_block - a block that somebody else holds a page of
+ * struct left_block - a block with foreign references
  * @node: in left_blocks
  * @page: its first page; with a reference of ours
  * @bytes: its size
- * @user: who is charged; referenced
+ * @user: is charged; referenced
  */
 struct left_block {
 	struct list_head node;
@@ -37,7 +37,7 @@ static void left_free(struct left_block *block)
 	kfree(block);
 }
 
-/* Those that nobody else holds any more; or all of them. */
+/* Moves the blocks without foreign references, or all blocks, to @gone. */
 static void left_take(struct list_head *gone, bool all)
 {
 	struct left_block *block, *next;
@@ -67,12 +67,13 @@ static void left_look(struct work_struct *work)
 }
 
 /**
- * pindrop_left_keep() - keep a block, and the charge for it, if others hold it
- * @buf: the buffer that it is of; not charged for it any more if this succeeds
+ * pindrop_left_keep() - keep a block and its charge while it has foreign references
+ * @buf: its buffer; the charge moves from it to the block
  * @page: its first page
  * @npages: its size
  *
- * Without memory it is not kept: a death waits for none.
+ * The allocation does not wait, as this runs in a death. If it fails the block is
+ * not kept, and the charge ends with the buffer.
  *
  * Context: process context, under mmap_lock too; does not sleep.
  * Return: true if it is kept, with the reference.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who is told that jobs are over, and when: not job by job under the locks that
- * the jobs end under, but once for all that ended while a queue's lock was held,
- * after it was released. How many wait is theirs to choose: threads, epoll
- * entries, callbacks of a fence.
+ * Notification of finished jobs. Waiters are woken, eventfds and fences signalled
+ * once per hold of a queue's lock, after the lock is released: the number of
+ * waiters (threads, epoll entries, fence callbacks) is the program's choice and has
+ * no bound.
  *
- * What is to be told holds a reference to its context, and keeps it from being
- * settled.
+ * A pending notification holds a reference to its context, and a context with one
+ * does not settle.
  */
 #include "pindrop.h"
 
@@ -15,13 +15,13 @@
 #include <linux/rcupdate.h>
 
 /**
- * pindrop_notify_locked() - jobs of a context have news for those who wait
- * @queue: the context's, on the channel
- * @event: the ring's eventfd is to be signalled
+ * pindrop_notify_locked() - queue a notification for a context
+ * @queue: the context's queue on the channel
+ * @event: the ring's eventfd needs a signal
  * @lost: a job was LOST
  *
- * Told by whoever releases the channel's lock; what is over, unless somebody tells
- * of it later, for all: see ctx::quiet.
+ * The release of the channel's lock sends it. While ctx::quiet is set only an event
+ * and a LOST job need one: the thread that set it reaps finished jobs, which wakes.
  *
  * Context: the channel's lock and ctx::lock held.
  */
@@ -35,13 +35,13 @@ void pindrop_notify_locked(struct pindrop_queue *queue, bool event, bool lost)
 	queue->lost |= lost;
 	if (!list_empty(&queue->notify) || (ctx->quiet && !event && !lost))
 		return;
-	kref_get(&ctx->ref); /* until it is told; told_locked() */
+	kref_get(&ctx->ref); /* the notification's; told_locked() */
 	ctx->untold++;
 	list_add_tail(&queue->notify, &queue->chan->notify);
 }
 
 /**
- * pindrop_notify_hold_locked() - a fence of a context is to be signalled
+ * pindrop_notify_hold_locked() - count a queued fence as a notification
  * @ctx: the context
  *
  * Context: ctx::lock held.
@@ -49,14 +49,14 @@ void pindrop_notify_locked(struct pindrop_queue *queue, bool event, bool lost)
 void pindrop_notify_hold_locked(struct pindrop_ctx *ctx)
 {
 	lockdep_assert_held(&ctx->lock);
-	kref_get(&ctx->ref); /* the same */
+	kref_get(&ctx->ref); /* the notification's; told_locked() */
 	ctx->untold++;
 }
 
 /*
- * The reference goes to the work, which retires the jobs. Where it is not needed
- * it is not the last: the work that is queued already, or who keeps the context
- * quiet, takes ctx::lock before he drops his.
+ * The reap work takes over the notification's reference. If the work is queued
+ * already, or ctx::quiet is set, the put here is not the last one: the work, and the
+ * thread that set ctx::quiet, take ctx::lock before they drop their references.
  */
 static bool told_locked(struct pindrop_ctx *ctx, bool lost)
 {
@@ -73,8 +73,8 @@ static bool told_locked(struct pindrop_ctx *ctx, bool lost)
 }
 
 /*
- * Under RCU, which keeps the context's memory. What comes once the queue is taken
- * off is told by who it comes from: nobody is kept here by others' jobs.
+ * RCU keeps the context's memory after told_locked(). Notifications that other
+ * processors queue after list_del_init() are theirs to send, so this does not loop.
  */
 static void tell_queue(struct pindrop_queue *queue)
 {
@@ -99,7 +99,7 @@ static void tell_queue(struct pindrop_queue *queue)
 }
 
 /**
- * pindrop_notify_fence() - a fence of a context has been signalled
+ * pindrop_notify_fence() - end the notification of a fence that was signalled
  * @ctx: the context, held by pindrop_notify_hold_locked()
  *
  * Context: any; under RCU.
@@ -117,8 +117,8 @@ void pindrop_notify_fence(struct pindrop_ctx *ctx)
 }
 
 /**
- * pindrop_notify_end() - a context is not quiet any more
- * @ctx: the context; the caller holds a reference, and has made it quiet
+ * pindrop_notify_end() - drop ctx::quiet, and notify of the jobs finished meanwhile
+ * @ctx: the context; the caller holds a reference, and has raised ctx::quiet
  *
  * Context: process context, no lock held.
  */
@@ -136,36 +136,47 @@ void pindrop_notify_end(struct pindrop_ctx *ctx)
 	wake_up_all(&ctx->wait);
 }
 
+/* Notifications taken off a channel, on the stack of the lock's holder. */
+struct notifications {
+	struct list_head queues;
+	struct list_head fences;
+};
+
 /*
- * Others wait for what is told here: who tells is not preempted before that,
- * however little of the processor is his. Where spinlocks sleep he may be.
+ * Preemption would delay other contexts' waiters by the sender's scheduling class,
+ * so it is off until notify_send(). PREEMPT_RT's spinlocks sleep and forbid that.
  */
-static void tell_begin(void)
+static void notify_take(struct pindrop_chan *chan, struct notifications *taken)
 	__acquires(RCU)
 {
+	INIT_LIST_HEAD(&taken->queues);
+	INIT_LIST_HEAD(&taken->fences);
+	list_splice_init(&chan->notify, &taken->queues);
+	list_splice_init(&chan->fences, &taken->fences);
 	rcu_read_lock();
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_disable();
 }
 
-static void tell(struct list_head *queues, struct list_head *fences)
+static void notify_send(struct notifications *taken)
 	__releases(RCU)
 {
-	pindrop_fences_signal(fences);
-	while (!list_empty(queues))
-		tell_queue(list_first_entry(queues, struct pindrop_queue,
-					    notify));
+	pindrop_fences_signal(&taken->fences);
+	while (!list_empty(&taken->queues))
+		tell_queue(list_first_entry(&taken->queues,
+					    struct pindrop_queue, notify));
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_enable();
 	rcu_read_unlock();
 }
 
 /**
- * pindrop_chan_unlock_irqrestore() - release a channel's lock, and tell
+ * pindrop_chan_unlock_irqrestore() - release a channel's lock, then notify
  * @chan: the channel
  * @flags: as from spin_lock_irqsave()
  *
- * To be used wherever jobs may have ended.
+ * Every section that may finish jobs releases the lock with this or
+ * pindrop_chan_unlock_irq().
  *
  * Context: the channel's lock held, and no other spinlock.
  */
@@ -173,14 +184,11 @@ void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 				    unsigned long flags)
 	__releases(&chan->lock)
 {
-	LIST_HEAD(queues);
-	LIST_HEAD(fences);
+	struct notifications taken;
 
-	list_splice_init(&chan->notify, &queues);
-	list_splice_init(&chan->fences, &fences);
-	tell_begin();
+	notify_take(chan, &taken);
 	spin_unlock_irqrestore(&chan->lock, flags);
-	tell(&queues, &fences);
+	notify_send(&taken);
 }
 
 /**
@@ -192,12 +200,9 @@ void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
 	__releases(&chan->lock)
 {
-	LIST_HEAD(queues);
-	LIST_HEAD(fences);
+	struct notifications taken;
 
-	list_splice_init(&chan->notify, &queues);
-	list_splice_init(&chan->fences, &fences);
-	tell_begin();
+	notify_take(chan, &taken);
 	spin_unlock_irq(&chan->lock);
-	tell(&queues, &fences);
+	notify_send(&taken);
 }

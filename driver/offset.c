@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mmap offsets: each buffer has a range of a device's file. They are kept in a
- * maple tree of the kernel's, which finds a gap without a walk. Its own lock is
- * dropped for memory between that and writing it down, so there is a mutex. Its
- * mtree_alloc_range() does the same, but not reliably in Linux 6.1.
+ * mmap offsets. Each buffer that user space may map has a range of pages in the
+ * device's file. The kernel's maple tree finds a gap without a walk; the mutex keeps
+ * it while mas_store_gfp() drops the tree's own lock to allocate. Linux 6.1's
+ * mtree_alloc_range(), which does both, dereferences NULL.
  *
- * To take a range out may take memory, which a death does not wait for: a worker
- * does, and frees the buffer's own memory. The tree lives as long as that takes,
- * the device does not.
+ * Erasing a range may allocate memory, and a death must not wait for that: a worker
+ * erases it and frees the buffer's struct. The tree has references of its own, so
+ * that a pending worker does not keep the device.
  */
 #include "pindrop.h"
 
@@ -20,8 +20,8 @@
  * @ref: the device, and every buffer that has some
  * @lock: guards @tree; a leaf, under which memory is allocated
  * @tree: those in use, in pages
- * @gone: pindrop_buf::gone, buffers whose offsets are not any more
- * @work: takes them out
+ * @gone: pindrop_buf::gone, freed buffers whose ranges are not erased yet
+ * @work: erases them
  */
 struct pindrop_offsets {
 	struct kref ref;
@@ -64,16 +64,16 @@ static void offsets_work(struct work_struct *work)
 		mtree_erase(&offsets->tree, buf->pgoff);
 		mutex_unlock(&offsets->lock);
 		kfree_rcu(buf, rcu);
-		/* The buffer's; with the last one it may be over. */
+		/* The buffer's. Only the last buffer can free @offsets. */
 		pindrop_offsets_put(offsets);
 		cond_resched();
 	}
 }
 
 /**
- * pindrop_offsets_create() - have a device give out mmap offsets
+ * pindrop_offsets_create() - create the offsets of a device's file
  *
- * What no buffer is mapped at is taken, so that the tree is never empty.
+ * The pages below the first offset are stored as taken.
  *
  * Context: may sleep.
  * Return: a reference, or NULL without memory.
@@ -98,9 +98,8 @@ struct pindrop_offsets *pindrop_offsets_create(void)
 }
 
 /**
- * pindrop_offset_alloc() - give a buffer a range of mmap offsets
- * @buf: the buffer; nobody else knows of it. Those that user space never maps, such
- *	as copies for single jobs, have none
+ * pindrop_offset_alloc() - allocate a buffer's range of mmap offsets
+ * @buf: the buffer, not published yet
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -109,7 +108,7 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 {
 	MA_STATE(mas, &buf->dev->offsets->tree, 0, 0);
 	struct pindrop_offsets *offsets = buf->dev->offsets;
-	/* What is mapped by huge entries begins at one. */
+	/* A huge entry needs an aligned offset. */
 	unsigned long align = buf->flags & PINDROP_ALLOC_HUGE ? PMD_SIZE :
 								PAGE_SIZE;
 	unsigned long pages = align >> PAGE_SHIFT, start;
@@ -142,8 +141,8 @@ int pindrop_offset_alloc(struct pindrop_buf *buf)
 }
 
 /**
- * pindrop_offset_free() - have the range of a buffer that is gone taken out
- * @buf: has one; its memory is taken over
+ * pindrop_offset_free() - free a buffer's range, and then the buffer's struct
+ * @buf: has a range, and no reference
  *
  * Context: any.
  */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The order of a context's jobs: tickets pass one after the other, whichever
- * queue the jobs were on, and failures are kept for WAIT.
+ * The order of a context's jobs: a ticket passes when its job and all older ones are
+ * over, on every queue, and WAIT reports failures.
  *
- * A ticket has a slot in a window that moves with the last ticket. One half is
- * for jobs that are not over or wait for older ones, the other for what the last
- * of those that are over ended with. Nothing here is longer than the window.
+ * Each ticket has a slot in a window that moves with the last ticket. Half of the
+ * slots are for tickets that have not passed, which limits them; the other half keep
+ * the results of tickets that have. Every operation is bounded by the window.
  */
 #include "pindrop.h"
 
@@ -109,7 +109,7 @@ static void order_fill(unsigned long *map, u64 first, unsigned int count,
 	}
 }
 
-/* One ticket, as most are: the bits are touched one by one. */
+/* The common case of one ticket sets single bits instead of ranges. */
 static void order_begin_one(struct pindrop_ctx *ctx, u64 ticket, bool plain)
 {
 	struct pindrop_order *order = ctx->order;
@@ -129,10 +129,10 @@ static void order_begin_one(struct pindrop_ctx *ctx, u64 ticket, bool plain)
  * @count: how many, at most PINDROP_MAX_JOBS
  * @plain: not for a ring's jobs
  *
- * What the oldest jobs in the window ended with is forgotten for that.
+ * The results in the slots that are reused are forgotten.
  *
  * Context: ctx::lock held; pindrop_order_create() has succeeded, and
- * pindrop_order_open() said that there are so many.
+ * pindrop_order_open() has returned at least @count.
  * Return: the first.
  */
 u64 pindrop_order_begin_locked(struct pindrop_ctx *ctx, unsigned int count,
@@ -189,8 +189,8 @@ static unsigned int order_run(const unsigned long *over, unsigned int slot)
  * @ticket: its ticket
  * @result: 0 or -errno
  *
- * Its ticket passes, and those behind it that are over, unless an older one is
- * not.
+ * The ticket passes unless an older job is not over, and with it the tickets of
+ * newer jobs that are.
  *
  * Context: ctx::lock held.
  */
@@ -203,7 +203,7 @@ void pindrop_order_end_locked(struct pindrop_ctx *ctx, u64 ticket, int result)
 	lockdep_assert_held(&ctx->lock);
 	if (result) {
 		__set_bit(slot, order->failed);
-		/* Somebody else's fence may end with anything. */
+		/* A foreign fence may fail with any errno. */
 		order->errors[slot] = result < -U8_MAX ? EIO : -result;
 	}
 	if (ticket == ctx->ticket + 1 &&
@@ -225,7 +225,7 @@ void pindrop_order_end_locked(struct pindrop_ctx *ctx, u64 ticket, int result)
 }
 
 /**
- * pindrop_order_pass_locked() - give out tickets of jobs that are over at once
+ * pindrop_order_pass_locked() - give out tickets that pass at once
  * @ctx: the context; all its other tickets have passed
  * @count: how many, at most PINDROP_MAX_JOBS; a ring's
  *

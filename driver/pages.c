@@ -178,7 +178,7 @@ int pindrop_pages_alloc(struct pindrop_buf *buf)
  * pindrop_pages_free() - the pages go back, unless others hold them
  * @buf: the buffer; of coherent memory only the list goes
  *
- * Its user is still charged for a block of which somebody else holds a page.
+ * A 2 MiB block with foreign references stays charged to the user: see left.c.
  *
  * Context: may sleep.
  */

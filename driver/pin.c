@@ -50,10 +50,10 @@ struct pin_range {
  * @limit: pages that the mm may have pinned, if @once
  * @events: how often something happened that may have replaced a page
  * @checked: value of @events for which the pages were seen to be the same
- * @changed: where it happened since they were looked at; under @lock, as @events
- *	is written
- * @looked: where they are being looked at, by @looking jobs; both under @lock
- * @looking: see there
+ * @changed: the range of events since the last comparison; under @lock, like writes
+ *	of @events
+ * @looked: the union of the ranges that jobs compare now; under @lock
+ * @looking: the number of those jobs; under @lock
  * @stale: they were not, for good
  * @address: where the range begins
  * @npages: pages it touches
@@ -70,7 +70,8 @@ struct pin_range {
  * @follow: the page that can be merged with it
  * @highest: end of the memory that they are in
  * @bounce: the device does not reach them: mapped job by job
- * @lock: guards @written and what says so above; a leaf, taken with interrupts off
+ * @lock: guards @written, @changed, @looked and @looking; a leaf, taken with
+ *	interrupts off
  * @written: a bit a page, which the device may have written. NULL if it may
  *	only read
  * @wrote: some bit is set
@@ -161,7 +162,7 @@ static bool pin_invalidate(struct mmu_interval_notifier *notifier,
 	default:
 		break;
 	}
-	/* Pairs with the lock in pin_check(): who sees it, waits for seq. */
+	/* Pairs with pin_look_begin(), whose caller then waits for seq. */
 	spin_lock_irqsave(&pin->lock, flags);
 	range_add(&pin->changed, &changed);
 	atomic_inc(&pin->events);
@@ -779,8 +780,8 @@ static int pin_compare(struct pindrop_pinned *pin, const struct pin_range *where
 }
 
 /*
- * Takes what has changed, and what others look at and have not come to an end with:
- * their verdict may come too late.
+ * Returns in @where the range to compare: all changes since the last comparison, and
+ * the ranges of comparisons that have not ended, whose verdict may come too late.
  */
 static int pin_look_begin(struct pindrop_pinned *pin, struct pin_range *where)
 {
@@ -796,7 +797,7 @@ static int pin_look_begin(struct pindrop_pinned *pin, struct pin_range *where)
 	return events;
 }
 
-/* Who did not come to an end leaves it to the next job. */
+/* The next job repeats a comparison that was interrupted. */
 static void pin_look_end(struct pindrop_pinned *pin,
 			 const struct pin_range *where, bool done)
 {
@@ -821,8 +822,8 @@ static int pin_check(struct pindrop_pinned *pin)
 	if (current->mm != pin->mm)
 		return -EAGAIN;
 	/*
-	 * What is in there has begun; the next line waits until it has ended.
-	 * What begins later comes later, and is for the next job.
+	 * Each event in the range has begun, and mmu_interval_read_begin() waits
+	 * for its end. Later events are in the next job's range.
 	 */
 	events = pin_look_begin(pin, &where);
 	mmu_interval_read_begin(&pin->notifier);
@@ -893,7 +894,7 @@ static struct pindrop_buf *part_create(struct pindrop_ctx *ctx,
 	part->npages = PFN_UP(part->first + length);
 	part->dir = write ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 	part->attrs = pin->attrs | DMA_ATTR_NO_WARN;
-	/* Each job takes some of the pool's slots, however short it is. */
+	/* The pool has slots, and the shortest job takes one. */
 	err = pindrop_bounce_charge(part, (u64)part->npages << PAGE_SHIFT);
 	if (!err)
 		err = part_list(part);

@@ -8,7 +8,9 @@
  *        ends. Held by its contexts and its farewell file, through
  *        mmu_notifier_get().
  * ctx    one per open(). Held by the file and by every job.
- * user   one per uid that has contexts or buffers. Held by both.
+ * user   one per uid and creator of its user namespace. Held by contexts, buffers,
+ *        rings, left blocks, and by the users in namespaces that it created.
+ * client one per user of a device: its turns. Held by the user's contexts.
  * buf    memory that jobs name: driver memory, a pin or an import. Held by its handle,
  *        every VMA, every job and every dma-buf that was made of it.
  * imp    what makes a buf of somebody else's dma-buf, and holds that. Part of
@@ -32,8 +34,9 @@
  *   the parent's device lock > dev::chain;
  *   mmap_lock > dev::lock > ctx::reaping > owner::lock > dma_resv, of dma-bufs
  *   > chan::lock (irq) > ctx::lock (irq) > our fences' locks > wait queues;
- *   dev::bufs_lock, dev::lease_lock, the list of what is in quarantine and the
- *   handle table's own lock are leaves. Fences of others are asked, and told
+ *   dev::bufs_lock, dev::lease_lock, dev::clients_lock, an import's and a pin's
+ *   lock, those of the users, the left blocks, the mmap offsets (a mutex) and the
+ *   quarantine's list, and the handle table's own lock are leaves. Fences of others are asked, and told
  *   not to call back, with no spinlock of ours held. dev::chain is taken by who
  *   is to signal fences: no dma_resv and no memory under it.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
@@ -175,8 +178,8 @@ enum pindrop_chan_state {
  * @runq: pindrop_turn::node, users with contexts that have pieces to issue, in
  *	turn
  * @waitq: pindrop_queue::node, contexts whose next job waits for a fence
- * @notify: pindrop_queue::notify, contexts that are to be told of jobs that ended
- * @fences: pindrop_fence::node, to be signalled; both by who releases @lock
+ * @notify: pindrop_queue::notify, contexts with finished jobs
+ * @fences: pindrop_fence::node, fences to signal; the release of @lock sends both
  * @issued: pindrop_piece::node, on the hardware, oldest first
  * @replay: pindrop_piece::node, thrown away, to be issued again, oldest first
  * @free_pieces: pindrop_piece::node
@@ -293,8 +296,7 @@ struct pindrop_failure {
  * @nmapped: their number, waited for by unregistration on @quiet
  * @quiet: woken when @nmapped falls to 0, and when @isolating or @stopping does
  * @offsets: mmap offsets in use; referenced
- * @threads: everybody may have threads serve rings, and not only who may raise
- *	his priority
+ * @threads: RING_THREAD does not take CAP_SYS_NICE
  * @zero: zeroed memory the device reads to clear its own, so many pages, and
  *	its bus address
  * @zero_order: see @zero
@@ -405,13 +407,14 @@ struct pindrop_owner {
 };
 
 /**
- * enum pindrop_quota - what a user can have so much of
+ * enum pindrop_quota - resources that each user has a limit of
  * @PINDROP_QUOTA_CONTEXTS: open files
- * @PINDROP_QUOTA_JOBS: jobs that are not retired, or whose completion waits for room
- * @PINDROP_QUOTA_BYTES: driver memory, and what is left of it in others' hands
- * @PINDROP_QUOTA_COHERENT: bytes of it that no memory cgroup is charged for
+ * @PINDROP_QUOTA_JOBS: jobs that are not retired, or whose completion has no room
+ * @PINDROP_QUOTA_BYTES: driver memory, imports, rings, and blocks with foreign
+ *	references after their buffer was freed
+ * @PINDROP_QUOTA_COHERENT: COHERENT memory, which no memory cgroup is charged for
  * @PINDROP_QUOTA_BOUNCED: bytes of the bounce pool
- * @PINDROP_QUOTA_THREADS: that serve rings
+ * @PINDROP_QUOTA_THREADS: threads that serve rings
  * @PINDROP_NR_QUOTAS: their number
  */
 enum pindrop_quota {
@@ -425,12 +428,12 @@ enum pindrop_quota {
 };
 
 /**
- * struct pindrop_user - what a user holds of all devices together
- * @ref: contexts, buffers, rings, memory that is left, and users below
+ * struct pindrop_user - charges of a user on all devices together
+ * @ref: contexts, buffers, rings, left blocks, and users with this parent
  * @node: in the list of users
- * @uid: who
- * @parent: the owner of the user namespace that he is in, who is charged for all
- *	in there, too; referenced. NULL in the first one
+ * @uid: its id
+ * @parent: the creator of the user namespace, which is charged, too; referenced.
+ *	NULL in the initial namespace
  * @held: by enum pindrop_quota
  */
 struct pindrop_user {
@@ -463,9 +466,9 @@ struct pindrop_turn {
 
 /**
  * struct pindrop_client - a user of one device
- * @ref: his contexts there
+ * @ref: its contexts there
  * @node: in dev::clients
- * @user: who; held by the same contexts
+ * @user: the user; the same contexts hold it
  * @turns: one a channel
  */
 struct pindrop_client {
@@ -477,17 +480,17 @@ struct pindrop_client {
 
 /**
  * struct pindrop_queue - a context's jobs on one channel; under chan::lock
- * @ctx: whose it is part of
+ * @ctx: the context that it is part of
  * @chan: the channel
- * @turn: where it has its turns
+ * @turn: its user's turn on the channel
  * @node: in turn::queues or chan::waitq while @jobs is not empty, unless they are
  *	being cancelled
  * @jobs: pindrop_job::node, jobs with pieces to issue
  * @pieces: on the hardware
- * @notify: in chan::notify, or in the list of who has taken it from there; this
- *	and the next two under ctx::lock
- * @event: the ring's eventfd is to be signalled
- * @lost: a job was LOST: nobody else will tell of that
+ * @notify: in chan::notify, or on the stack of the thread that sends it; this and
+ *	the next two under ctx::lock
+ * @event: the ring's eventfd needs a signal
+ * @lost: a job was LOST, which ctx::quiet does not suppress
  */
 struct pindrop_queue {
 	struct pindrop_ctx *ctx;
@@ -590,7 +593,7 @@ struct pindrop_ring {
  * @id: never reused
  * @user: who opened it and is charged; referenced
  * @client: the same on this device; referenced
- * @rcu: frees it: who has told of its last jobs may still look at it
+ * @rcu: frees it after notify.c's last access
  * @owner: set once, by binding; holds a notifier reference
  * @owner_pid: whom fdinfo names; referenced
  * @mapping: the file's, to zap user mappings; valid while on dev::ctxs
@@ -610,8 +613,8 @@ struct pindrop_ring {
  * @ring_new: a ring that RING_SETUP has not told of yet
  * @ring_taken: 1 while there is either
  * @lock: guards all below
- * @order: what jobs ended with; NULL before the first one. See order.c
- * @forgotten: highest ticket that failed and is not in there any more
+ * @order: results and order of tickets; NULL before the first job. See order.c
+ * @forgotten: the highest failed ticket whose slot was reused
  * @done: pindrop_job::node, finished and proved over, to be retired
  * @nhandles: handles in use
  * @places: pindrop_buf::place, those that have one
@@ -621,9 +624,9 @@ struct pindrop_ring {
  * @plain: highest of @ticket's that was not a ring's
  * @claims: consumers that have taken entries from the ring and not made jobs
  *	of all of them yet
- * @quiet: who queues or cancels jobs, and will reap as soon as that is done: no
- *	need to have others do it, or to wake anybody before
- * @untold: what pindrop_notify_locked() and fences have yet to be told
+ * @quiet: the number of threads that queue or cancel jobs; each reaps finished jobs
+ *	afterwards, which wakes, so no notification is needed meanwhile
+ * @untold: notifications that are not sent; keeps the context from settling
  * @live: jobs that are not retired
  * @lost: those of them that are LOST
  * @stopped: K0 and K1 have been done, by whoever was first to end that
@@ -732,9 +735,9 @@ struct pindrop_mark {
  * @marks: for a seek in @sgt, or NULL
  * @nmarks: their number
  * @cpu: dma_alloc_coherent()'s address, or NULL
- * @offsets: where it has a range of mmap offsets, referenced; or NULL
+ * @offsets: the tree that its range of mmap offsets is in, referenced; or NULL
  * @pgoff: the first of them, in pages
- * @gone: in the list of those that are to be taken out
+ * @gone: in the tree's list of freed buffers
  * @place: these pages, in ctx::places while there is a handle
  * @node: in dev::bufs
  * @leaving: removal unmaps it; under dev::bufs_lock
@@ -1012,7 +1015,7 @@ void pindrop_user_add(struct pindrop_user *user, enum pindrop_quota what,
 void pindrop_user_uncharge(struct pindrop_user *user, enum pindrop_quota what,
 			   u64 amount);
 
-/* bounce.c: the bounce pool is everybody's */
+/* bounce.c: quotas of the bounce pool */
 int pindrop_bounce_charge(struct pindrop_buf *buf, u64 bytes);
 void pindrop_bounce_uncharge(struct pindrop_buf *buf);
 
@@ -1026,7 +1029,7 @@ int pindrop_pages_alloc(struct pindrop_buf *buf);
 int pindrop_pages_map(struct pindrop_buf *buf);
 void pindrop_pages_free(struct pindrop_buf *buf);
 
-/* left.c: blocks that outlive their buffer */
+/* left.c: charges for blocks that outlive their buffer */
 bool pindrop_left_keep(struct pindrop_buf *buf, struct page *page,
 		       unsigned long npages);
 void pindrop_left_flush(void);
@@ -1059,7 +1062,7 @@ void pindrop_buf_advance(struct pindrop_cursor *cur, u64 bytes);
 void pindrop_buf_sync(struct pindrop_buf *buf, u64 offset, u64 length,
 		      bool for_cpu, enum dma_data_direction dir);
 
-/* offset.c: where a buffer is mapped in its file */
+/* offset.c: mmap offsets */
 struct pindrop_offsets *pindrop_offsets_create(void);
 void pindrop_offsets_put(struct pindrop_offsets *offsets);
 int pindrop_offset_alloc(struct pindrop_buf *buf);
@@ -1139,7 +1142,7 @@ void pindrop_order_pass_locked(struct pindrop_ctx *ctx, unsigned int count);
 int pindrop_order_find_locked(struct pindrop_ctx *ctx, u64 first, u64 last,
 			      u64 *failed);
 
-/* notify.c: who waits is told once a queue's lock is released */
+/* notify.c: wake-ups, eventfds and fences, once a queue's lock is released */
 void pindrop_notify_locked(struct pindrop_queue *queue, bool event, bool lost);
 void pindrop_notify_hold_locked(struct pindrop_ctx *ctx);
 void pindrop_notify_fence(struct pindrop_ctx *ctx);

@@ -74,7 +74,7 @@ static bool ring_put_cqe(struct pindrop_ring *ring, u64 user_data, int result)
  * pindrop_ring_signal() - signal the eventfd of a ring, if it has one
  * @ring: the ring
  *
- * How many wait for that is not ours to say.
+ * The eventfd may have any number of waiters.
  *
  * Context: any; no lock of ours held.
  */
@@ -84,7 +84,7 @@ void pindrop_ring_signal(struct pindrop_ring *ring)
 		eventfd_signal(ring->eventfd);
 }
 
-/* Post some of what had no room, in its order: their number. */
+/* Posts up to @max overflowed completions in order; returns their number. */
 static u32 ring_flush_locked(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 			     u32 max)
 {
@@ -106,7 +106,7 @@ static u32 ring_flush_locked(struct pindrop_ctx *ctx, struct pindrop_ring *ring,
 		return n;
 	WRITE_ONCE(ring->shared->cq_flags,
 		   ring->left ? PINDROP_CQ_OVERFLOW : 0);
-	/* Nobody but the thread waits there. */
+	/* The ring's thread is the only waiter. */
 	if (ring->stalled)
 		wake_up_all(&ring->wait);
 	return n;
@@ -131,7 +131,7 @@ static void ring_flush(struct pindrop_ctx *ctx, struct pindrop_ring *ring)
  * @ctx: the context
  * @job: the job, with its result
  *
- * Its eventfd is to be signalled afterwards.
+ * The caller signals the ring's eventfd after it has released the lock.
  *
  * Context: ctx::lock held; any, hard interrupts included.
  */
@@ -140,7 +140,7 @@ void pindrop_ring_post_locked(struct pindrop_ctx *ctx, struct pindrop_job *job)
 	struct pindrop_ring *ring = ctx->ring;
 
 	lockdep_assert_held(&ctx->lock);
-	/* More than there can be new ones, so that some day there are none. */
+	/* Two for each new one, so that the overflow list shrinks. */
 	ring_flush_locked(ctx, ring, 2);
 	if (!list_empty(&ring->kept) ||
 	    !ring_put_cqe(ring, job->user_data, job->result)) {

@@ -142,7 +142,7 @@ static int setup_check(struct pindrop_ctx *ctx,
 		return -EINVAL;
 	if (!(a->flags & PINDROP_RING_CPU) && a->cpu)
 		return -EINVAL;
-	/* Its time is none of the owner's. */
+	/* The thread's processor time is not charged to the owner's cgroup. */
 	if ((a->flags & PINDROP_RING_THREAD) && !READ_ONCE(ctx->dev->threads) &&
 	    !capable(CAP_SYS_NICE))
 		return -EPERM;

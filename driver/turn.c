@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Turns on a channel: users take them request by request, and the contexts of a
- * user share his. So many contexts of one are no more than one of another.
+ * Turns on a channel. Users take turns request by request, and the contexts of one
+ * user share that user's turns, so a user gains nothing by opening more contexts.
  */
 #include "pindrop.h"
 
 #include <linux/slab.h>
 
-/* Whose turns they are: not those of whoever he makes in namespaces, too. */
+/* Users inside a user namespace share the turns of the namespace's creator. */
 static struct pindrop_user *client_user(struct pindrop_user *user)
 {
 	while (user->parent)
@@ -30,10 +30,9 @@ static struct pindrop_client *client_find_locked(struct pindrop_dev *dev,
 }
 
 /**
- * pindrop_client_get() - a user's turns on a device
+ * pindrop_client_get() - get the turns of a user on a device
  * @dev: the device
- * @user: the user, whom the caller holds as long as this; those in namespaces that
- *	he made share them
+ * @user: the user; the caller keeps its reference longer than this one
  *
  * Context: may sleep.
  * Return: a reference, or NULL without memory.
@@ -92,8 +91,8 @@ void pindrop_client_put(struct pindrop_dev *dev, struct pindrop_client *client)
 }
 
 /**
- * pindrop_turn_add_locked() - a context has a turn, as the last of its user's
- * @queue: the context's, on the channel; wherever it was before
+ * pindrop_turn_add_locked() - put a context's queue last in its user's turn
+ * @queue: the queue, on any list of the channel or on none
  *
  * Context: the channel's lock held.
  */
@@ -108,8 +107,8 @@ void pindrop_turn_add_locked(struct pindrop_queue *queue)
 }
 
 /**
- * pindrop_turn_del_locked() - a context has none
- * @queue: the context's, on the channel; wherever it is
+ * pindrop_turn_del_locked() - take a context's queue off the channel's lists
+ * @queue: the queue, on any list of the channel or on none
  *
  * Context: the channel's lock held.
  */

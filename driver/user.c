@@ -51,17 +51,17 @@ static struct pindrop_user *user_get(kuid_t uid, struct pindrop_user *parent)
 	if (!user)
 		return fresh;
 	kfree(fresh);
-	/* That of @user is enough. */
+	/* @user has a reference to it already. */
 	if (parent)
 		pindrop_user_put(parent);
 	return user;
 }
 
-/* Who made a namespace answers for all who are in it; the first one is nobody's. */
+/* The creator of a user namespace is charged for all users in it. */
 static struct pindrop_user *user_get_in(kuid_t uid,
 					const struct user_namespace *ns)
 {
-	const struct user_namespace *chain[33]; /* the kernel nests 32 */
+	const struct user_namespace *chain[33]; /* the kernel nests 32 levels */
 	struct pindrop_user *user = NULL;
 	unsigned int n = 0;
 
@@ -109,7 +109,7 @@ void pindrop_user_put(struct pindrop_user *user)
 
 	do {
 		parent = user->parent;
-		/* The last one has that of its parent. */
+		/* The last reference drops the one to the parent. */
 		if (!kref_put_lock(&user->ref, user_free, &users_lock))
 			return;
 		user = parent;
@@ -128,14 +128,14 @@ u64 pindrop_user_max_bytes(void)
 }
 
 /**
- * pindrop_user_charge() - take from an account, and from those above it
- * @user: the account
- * @what: of what
- * @amount: how much
- * @limit: what it may come to
+ * pindrop_user_charge() - charge a user and the creators of its user namespaces
+ * @user: the user
+ * @what: the quota
+ * @amount: in the quota's unit
+ * @limit: the most that each of them may hold
  *
  * Context: any.
- * Return: 0 or -EDQUOT, with nothing taken.
+ * Return: 0, or -EDQUOT with nothing charged.
  */
 int pindrop_user_charge(struct pindrop_user *user, enum pindrop_quota what,
 			u64 amount, u64 limit)
@@ -160,10 +160,10 @@ undo:
 }
 
 /**
- * pindrop_user_add() - the same for what is a fact already
- * @user: the account
- * @what: of what
- * @amount: how much
+ * pindrop_user_add() - charge without a limit, for resources that exist already
+ * @user: the user
+ * @what: the quota
+ * @amount: in the quota's unit
  *
  * Context: any.
  */
@@ -175,10 +175,10 @@ void pindrop_user_add(struct pindrop_user *user, enum pindrop_quota what,
 }
 
 /**
- * pindrop_user_uncharge() - give back
- * @user: the account
- * @what: of what
- * @amount: how much
+ * pindrop_user_uncharge() - end a charge
+ * @user: the user
+ * @what: the quota
+ * @amount: in the quota's unit
  *
  * Context: any.
  */

@@ -52,11 +52,10 @@
  *	RLIMIT_MEMLOCK allows.
  * - EACCES: a job would write memory that is pinned, or was given away, for
  *   reading only.
- * - EDQUOT: a limit of the context (see INFO), or of its user and of the makers
- *   of the user namespaces that he is in: 4,096 open files (then it is open() that
- *   fails), 65,536 unfinished jobs, buffers of half of the machine's memory, 64 MiB
- *   of them COHERENT, half of the bounce pool; or of a device: three quarters of
- *   that. See pindrop(4).
+ * - EDQUOT: a limit of the context (see INFO), of its user, or of a creator of the
+ *   user's namespaces: 4,096 open files (open() fails), 65,536 unfinished jobs,
+ *   buffers of half of the machine's memory, 64 MiB of COHERENT ones, half of the
+ *   bounce pool; or of a device: three quarters of the pool. See pindrop(4).
  * - EBUSY: the device's own memory is leased to another context; the context
  *   has a ring already, or a ring is full of what was not read.
  * - EIO: the device failed or hung; in WAIT's out_result: it failed the job.
@@ -509,8 +508,8 @@ struct pindrop_submit {
  *	2^63 - 1 or more: for ever
  * @out_ticket: all up to here are finished
  * @out_result: 0, or the negative errno of the first job in @first to @ticket
- *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV, -ESTALE; -ENODATA: one
- *	from @first on did, but more than 8,192 tickets ago, and is forgotten)
+ *	that failed (-EIO, -ECANCELED, -EOWNERDEAD, -ENODEV, -ESTALE; -ENODATA: a job
+ *	from @first on failed, but its result is more than 8,192 tickets old and lost)
  * @out_state: enum pindrop_state of the context
  * @out_failed: ticket of that job, or 0
  *
@@ -658,8 +657,8 @@ struct pindrop_ring_header {
 /**
  * enum pindrop_ring_flags - RING_SETUP's flags
  * @PINDROP_RING_THREAD: a kernel thread consumes the entries. Its processor time
- *	is not the caller's, so this takes CAP_SYS_NICE, or 1 in the device's
- *	ring_threads in sysfs (-EPERM)
+ *	is not charged to the caller's cgroup, so this needs CAP_SYS_NICE, or 1 in the
+ *	device's sysfs attribute ring_threads (-EPERM)
  * @PINDROP_RING_CPU: ... on the CPU that @cpu says; needs PINDROP_RING_THREAD
  * @PINDROP_RING_EVENTFD: completions are signalled to @eventfd
  */
