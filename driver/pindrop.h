@@ -36,9 +36,9 @@
  *   > chan::lock (irq) > ctx::lock (irq) > our fences' locks > wait queues;
  *   dev::bufs_lock, dev::lease_lock, dev::clients_lock, an import's and a pin's
  *   lock, those of the users, the left blocks, the mmap offsets (a mutex) and the
- *   quarantine's list, and the handle table's own lock are leaves. Fences of others are asked, and told
- *   not to call back, with no spinlock of ours held. dev::chain is taken by who
- *   is to signal fences: no dma_resv and no memory under it.
+ *   quarantine's list, and the handle table's own lock are leaves. Foreign fences
+ *   are asked, and their callbacks removed, with no spinlock of ours held. The
+ *   chain signals fences under dev::chain: no dma_resv and no allocation under it.
  * vm_ops take leaves only. No lock is held over a wait, a user copy or
  * anything that may fault. The gate (dev::gate) is SRCU because it is entered
  * under mmap_lock; a wait, a user copy or a long allocation inside of it

@@ -29,7 +29,6 @@
 #define LONG (death_kernel_is_slow() ? 32 : 8)
 #define ENTRIES 4000
 #define CROWD 64
-#define MEMBER 1000
 
 FIXTURE(jobs)
 {
@@ -163,7 +162,7 @@ TEST_F_TIMEOUT(jobs, epoll_entries_do_not_slow_jobs_down, 120)
 }
 
 /* What is over behind an older job takes room until that is over, too. */
-TEST_F(jobs, over_behind_a_slow_one_are_limited)
+TEST_F(jobs, over_behind_a_slow_one_count_for_the_limit)
 {
 	const unsigned int channels = self->env.info.out_channels;
 	struct pollfd p = { .fd = self->fd, .events = POLLIN };
@@ -190,7 +189,7 @@ TEST_F(jobs, over_behind_a_slow_one_are_limited)
 }
 
 /* Reached, passed, freed and reached again, with one file kept open. */
-TEST_F_TIMEOUT(jobs, of_a_context_are_limited, 120)
+TEST_F_TIMEOUT(jobs, over_a_contexts_limit_are_refused, 120)
 {
 	unsigned int round, i;
 	int err;
@@ -231,24 +230,23 @@ static void crowd(const struct pd_env *env, unsigned int *flag)
 }
 
 /* The device goes from user to user, and only then from context to context. */
-TEST_F(jobs, of_many_contexts_have_one_users_turns)
+TEST_F(jobs, of_many_contexts_delay_nobody_by_more_than_a_turn)
 {
 	const size_t piece = self->env.info.out_max_piece;
 	long alone, beside;
 	__u64 begin;
-	struct stat st;
+	mode_t mode;
 	pid_t pid;
 
 	begin = pd_now_ns();
 	ASSERT_EQ(1, pd_start(self->fd, &self->src, &self->dst, piece));
 	EXPECT_EQ(0, pd_result(self->fd, 1));
 	alone = pd_ms_since(begin);
-	ASSERT_EQ(0, stat(self->env.path, &st));
-	ASSERT_EQ(0, chmod(self->env.path, 0666));
+	MUST(pd_open_to_members(&self->env, &mode));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		CHILD(!setresuid(MEMBER, MEMBER, MEMBER));
+		CHILD(!setresuid(PD_MEMBER, PD_MEMBER, PD_MEMBER));
 		crowd(&self->env, self->flag);
 	}
 	ASSERT_TRUE(pd_await(self->flag, 1));
@@ -261,7 +259,7 @@ TEST_F(jobs, of_many_contexts_have_one_users_turns)
 	TH_LOG("alone %ld ms, beside %d contexts %ld ms", alone, CROWD, beside);
 	kill(pid, SIGKILL);
 	EXPECT_EQ(-SIGKILL, pd_join(pid));
-	EXPECT_EQ(0, chmod(self->env.path, st.st_mode & 07777));
+	EXPECT_EQ(0, chmod(self->env.path, mode));
 }
 
 TEST_HARNESS_MAIN

@@ -14,7 +14,6 @@
 #include "../kselftest_harness.h"
 #include "sim_utils.h"
 
-#define MEMBER 1000
 #define CONTEXTS 4096
 #define JOBS 65536
 #define SLOW_US 300000
@@ -31,18 +30,15 @@ FIXTURE(limits)
 FIXTURE_SETUP(limits)
 {
 	const struct rlimit files = { 2 * CONTEXTS, 2 * CONTEXTS };
-	struct stat st;
 
 	PD_SETUP(&self->env);
 	self->sim = !sim_find(&self->env);
 	if (self->sim)
 		MUST(sim_set_all(&self->env, "delay_us", SLOW_US));
-	ASSERT_EQ(0, stat(self->env.path, &st));
-	self->mode = st.st_mode & 07777;
-	ASSERT_EQ(0, chmod(self->env.path, 0666));
+	MUST(pd_open_to_members(&self->env, &self->mode));
 	/* Of this test's process only. */
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &files));
-	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	ASSERT_EQ(0, setresuid(PD_MEMBER, PD_MEMBER, 0));
 	self->kept = pd_open(&self->env);
 	ASSERT_LE(0, self->kept);
 }
@@ -58,7 +54,7 @@ FIXTURE_TEARDOWN(limits)
 }
 
 /* The first is self->kept. */
-TEST_F_TIMEOUT(limits, of_contexts, 120)
+TEST_F_TIMEOUT(limits, contexts_over_the_quota_are_refused, 120)
 {
 	int *fds = calloc(CONTEXTS, sizeof(*fds));
 	unsigned int i, round;
@@ -85,7 +81,7 @@ TEST_F_TIMEOUT(limits, of_contexts, 120)
 }
 
 /* Behind a slow one each, in as many contexts as it takes. */
-TEST_F_TIMEOUT(limits, of_jobs, 120)
+TEST_F_TIMEOUT(limits, jobs_over_the_quota_are_refused, 120)
 {
 	const unsigned int queued = self->env.info.out_max_queued;
 	const unsigned int max = self->env.info.out_max_jobs;
@@ -138,7 +134,7 @@ TEST_F_TIMEOUT(limits, of_jobs, 120)
 	free(fds);
 }
 
-TEST_F_TIMEOUT(limits, of_bytes, 120)
+TEST_F_TIMEOUT(limits, bytes_over_the_quota_are_refused, 120)
 {
 	struct pd_buf buf, last = {};
 	unsigned int n, round, before = 0;
@@ -160,8 +156,9 @@ TEST_F_TIMEOUT(limits, of_bytes, 120)
 		MUST(pd_alloc(self->kept, CHUNK, 0, &buf));
 		EXPECT_EQ(-EDQUOT, pd_alloc(fd, CHUNK, 0, &last));
 		MUST(pd_free(self->kept, buf.handle));
-		if (round)
+		if (round) {
 			EXPECT_EQ(before, n);
+		}
 		before = n;
 		close(fd);
 	}

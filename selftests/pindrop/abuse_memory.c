@@ -14,7 +14,6 @@
 #include "../kselftest_harness.h"
 #include "pindrop_utils.h"
 
-#define MEMBER 1000
 #define BLOCK (2UL << 20)
 #define SLOTS 16 /* of a pipe */
 #define COHERENT (64UL << 20)
@@ -30,13 +29,9 @@ FIXTURE(memory)
 
 FIXTURE_SETUP(memory)
 {
-	struct stat st;
-
 	PD_SETUP(&self->env);
-	ASSERT_EQ(0, stat(self->env.path, &st));
-	self->mode = st.st_mode & 07777;
-	ASSERT_EQ(0, chmod(self->env.path, 0666));
-	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	MUST(pd_open_to_members(&self->env, &self->mode));
+	ASSERT_EQ(0, setresuid(PD_MEMBER, PD_MEMBER, 0));
 	self->fd = pd_open(&self->env);
 	ASSERT_LE(0, self->fd);
 }
@@ -183,7 +178,7 @@ TEST_F_TIMEOUT(memory, pins_are_looked_at_where_they_changed, 120)
 
 	ASSERT_EQ(0, setresuid(0, 0, 0));
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &lock));
-	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	ASSERT_EQ(0, setresuid(PD_MEMBER, PD_MEMBER, 0));
 	mem = mmap(NULL, PINNED, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, mem);
@@ -235,7 +230,7 @@ TEST_F(memory, users_of_a_namespace_are_its_makers)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		CHILD(!setresuid(MEMBER, MEMBER, MEMBER));
+		CHILD(!setresuid(PD_MEMBER, PD_MEMBER, PD_MEMBER));
 		CHILD(!unshare(CLONE_NEWUSER));
 		pd_post(self->flag, 1);
 		CHILD(pd_await(self->flag, 2));
@@ -253,11 +248,11 @@ TEST_F(memory, users_of_a_namespace_are_its_makers)
 	pd_post(self->flag, 2);
 	ASSERT_TRUE(pd_await(self->flag, 3));
 	/* So is he himself, and nobody else. */
-	EXPECT_EQ(-EDQUOT, alloc_as(&self->env, MEMBER, half, &fds[0]));
-	EXPECT_EQ(0, alloc_as(&self->env, MEMBER + 1, half, &fds[1]));
+	EXPECT_EQ(-EDQUOT, alloc_as(&self->env, PD_MEMBER, half, &fds[0]));
+	EXPECT_EQ(0, alloc_as(&self->env, PD_MEMBER + 1, half, &fds[1]));
 	pd_post(self->flag, 4);
 	EXPECT_EQ(0, pd_join(pid));
-	EXPECT_EQ(0, alloc_as(&self->env, MEMBER, half, &fds[2]));
+	EXPECT_EQ(0, alloc_as(&self->env, PD_MEMBER, half, &fds[2]));
 	for (i = 0; i < 3; i++)
 		close(fds[i]);
 }
@@ -288,7 +283,7 @@ TEST_F(memory, bounce_pool_is_shared)
 	other = pd_open(&self->env);
 	EXPECT_EQ(0, pd_alloc(other, chunk, 0, &buf));
 	close(other);
-	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	ASSERT_EQ(0, setresuid(PD_MEMBER, PD_MEMBER, 0));
 	MUST(pd_free(self->fd, last.handle));
 	EXPECT_EQ(0, pd_alloc(self->fd, chunk, 0, &buf));
 }

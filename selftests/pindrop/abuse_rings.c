@@ -7,8 +7,6 @@
 #include "../kselftest_harness.h"
 #include "ring_utils.h"
 
-#define MEMBER 1000
-
 FIXTURE(rings)
 {
 	struct pd_env env;
@@ -40,7 +38,7 @@ TEST_F(rings, threads_take_the_administrators_leave)
 	EXPECT_EQ(0, pd_number_in(self->env.sysfs, "ring_threads"));
 	EXPECT_EQ(-EINVAL,
 		  pd_write_in(self->env.sysfs, "ring_threads", "perhaps"));
-	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	ASSERT_EQ(0, setresuid(PD_MEMBER, PD_MEMBER, 0));
 	EXPECT_EQ(-EPERM, ring_open(self->fd, 8, PINDROP_RING_THREAD, &r));
 	EXPECT_EQ(-EACCES, pd_write_in(self->env.sysfs, "ring_threads", "1"));
 	/* Refused, it has no ring yet. */
@@ -48,7 +46,7 @@ TEST_F(rings, threads_take_the_administrators_leave)
 	ring_close(&r);
 	ASSERT_EQ(0, setresuid(0, 0, 0));
 	MUST(pd_write_in(self->env.sysfs, "ring_threads", "1"));
-	ASSERT_EQ(0, setresuid(MEMBER, MEMBER, 0));
+	ASSERT_EQ(0, setresuid(PD_MEMBER, PD_MEMBER, 0));
 	EXPECT_EQ(0, ring_open(self->other, 8, PINDROP_RING_THREAD, &r));
 	ring_close(&r);
 	ASSERT_EQ(0, setresuid(0, 0, 0));

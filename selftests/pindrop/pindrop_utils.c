@@ -126,6 +126,17 @@ const char *pd_env_leaks(const struct pd_env *env)
 	return text;
 }
 
+/* Sets the node's mode as the udev rule's group does, and tells what it was. */
+int pd_open_to_members(const struct pd_env *env, mode_t *before)
+{
+	struct stat st;
+
+	if (stat(env->path, &st) || chmod(env->path, 0666))
+		return -errno;
+	*before = st.st_mode & 07777;
+	return 0;
+}
+
 int pd_open(const struct pd_env *env)
 {
 	int fd = open(env->path, O_RDWR | O_CLOEXEC);

@@ -94,6 +94,9 @@ struct pd_buf {
 	unsigned char *map;
 };
 
+/* An ordinary user, who may open the node after pd_open_to_members(). */
+#define PD_MEMBER 1000
+
 /* Set in pd_wait() for a wait without end. */
 #define PD_FOREVER (-1)
 
@@ -101,6 +104,7 @@ const char *pd_env_find(struct pd_env *env);
 int pd_env_init(struct pd_env *env);
 const char *pd_env_leaks(const struct pd_env *env);
 int pd_open(const struct pd_env *env);
+int pd_open_to_members(const struct pd_env *env, mode_t *before);
 
 long long pd_count(const struct pd_env *env, enum pd_counter which);
 long long pd_grown(const struct pd_env *env, enum pd_counter which);

@@ -428,6 +428,36 @@ static int log_says(const char *what)
 	return n;
 }
 
+/*
+ * One child holds the exporter's lock for LOCKED_MS, then another removes the
+ * device: when the removal began, or 0 if it did not.
+ */
+static __u64 remove_behind_a_lock(const struct pd_env *env,
+				  const struct share_peer *p, pid_t *holder,
+				  pid_t *remover)
+{
+	__u64 since;
+
+	*holder = fork();
+	if (!*holder)
+		_exit(!!share_lock(p, LOCKED_MS));
+	pd_sleep_ms(50);
+	since = pd_now_ns();
+	*remover = fork();
+	if (!*remover)
+		_exit(!!sim_bind(env, false));
+	return *holder < 0 || *remover < 0 ? 0 : since;
+}
+
+/* The removal is under way, and ends after the lock was released. */
+#define EXPECT_WAITED_FOR_THE_LOCK(holder, remover, since)          \
+	do {                                                        \
+		EXPECT_EQ(0, waitpid(remover, NULL, WNOHANG));      \
+		EXPECT_EQ(0, pd_join(holder));                      \
+		EXPECT_EQ(0, pd_join(remover));                     \
+		EXPECT_LT(LOCKED_MS - 200, pd_ms_since(since));     \
+	} while (0)
+
 /* It waits for the lock, says so, and only its own removal does. */
 TEST_F(states, removal_waits_for_an_exporters_lock_alone)
 {
@@ -443,26 +473,15 @@ TEST_F(states, removal_waits_for_an_exporters_lock_alone)
 	pd_fill(self->src.map, self->src.len, 1);
 	MUST(sim_set_all(&self->env, "delay_us", 200000));
 	ASSERT_EQ(1, pd_start_on(self->fd, 0, &self->src, &in, in.len));
-	holder = fork();
-	ASSERT_LE(0, holder);
-	if (!holder)
-		_exit(!!share_lock(&p, LOCKED_MS));
-	pd_sleep_ms(50);
-	since = pd_now_ns();
-	remover = fork();
-	ASSERT_LE(0, remover);
-	if (!remover)
-		_exit(!!sim_bind(&self->env, false));
+	since = remove_behind_a_lock(&self->env, &p, &holder, &remover);
+	ASSERT_NE(0, since);
 	/* Jobs end at once, and so does a close. */
 	EXPECT_EQ(-ENODEV, pd_result(self->fd, 1));
 	EXPECT_GT(LOCKED_MS - SLACK_MS, pd_ms_since(since));
 	close(self->other);
 	self->other = -1;
 	EXPECT_GT(LOCKED_MS - SLACK_MS, pd_ms_since(since));
-	EXPECT_EQ(0, waitpid(remover, NULL, WNOHANG));
-	EXPECT_EQ(0, pd_join(holder));
-	EXPECT_EQ(0, pd_join(remover));
-	EXPECT_LT(LOCKED_MS - 200, pd_ms_since(since));
+	EXPECT_WAITED_FOR_THE_LOCK(holder, remover, since);
 	/* Once a second. */
 	EXPECT_LE(said + 2, log_says("removal waits:"));
 	EXPECT_EQ(0, share_count(&p, PEER_MAPPED));
@@ -493,24 +512,13 @@ TEST_F(states, removal_unmaps_an_import_of_a_lost_job)
 	close(self->fd);
 	self->fd = -1;
 	EXPECT_EQ(1, share_count(&p, PEER_MAPPED));
-	holder = fork();
-	ASSERT_LE(0, holder);
-	if (!holder)
-		_exit(!!share_lock(&p, LOCKED_MS));
-	pd_sleep_ms(50);
-	since = pd_now_ns();
-	remover = fork();
-	ASSERT_LE(0, remover);
-	if (!remover)
-		_exit(!!sim_bind(&self->env, false));
+	since = remove_behind_a_lock(&self->env, &p, &holder, &remover);
+	ASSERT_NE(0, since);
 	/* The other owner's close does not wait for the exporter. */
 	close(self->other);
 	self->other = -1;
 	EXPECT_GT(LOCKED_MS - SLACK_MS, pd_ms_since(since));
-	EXPECT_EQ(0, waitpid(remover, NULL, WNOHANG));
-	EXPECT_EQ(0, pd_join(holder));
-	EXPECT_EQ(0, pd_join(remover));
-	EXPECT_LT(LOCKED_MS - 200, pd_ms_since(since));
+	EXPECT_WAITED_FOR_THE_LOCK(holder, remover, since);
 	EXPECT_LE(said + 2, log_says("removal waits:"));
 	EXPECT_EQ(0, share_count(&p, PEER_MAPPED));
 	LET_GO();

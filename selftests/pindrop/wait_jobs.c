@@ -285,7 +285,7 @@ TEST_F(wait, for_what_was_cancelled)
 }
 
 /* As many as there can be at a time. */
-TEST_F(wait, for_each_of_many)
+TEST_F(wait, result_of_each_of_4096_cancelled_jobs_is_kept)
 {
 	const unsigned int count = self->env.info.out_max_queued;
 	int fd = dead_with(&self->env, count);
