@@ -38,7 +38,7 @@
  *   service    pindrop_chan_service_locked pindrop_piece_done
  *   report     job_report
  *   finish     pindrop_job_finish
- *   fail       job_unqueue
+ *   fail       pindrop_job_unqueue
  *   lose       pindrop_job_lose
  *   wedge      chain_wedge pindrop_chan_fail_locked
  *   reap       pindrop_reap
