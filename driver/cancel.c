@@ -10,17 +10,17 @@
 
 #include "trace.h"
 
-/* Cancels up to PINDROP_END_BATCH jobs; true if jobs are left on the queue. */
+/* Cancels jobs while chan::budget lasts; true if jobs are left on the queue. */
 static bool cancel_some(struct pindrop_queue *queue, int error,
 			unsigned int *count)
 {
-	unsigned int budget = PINDROP_END_BATCH;
 	struct pindrop_job *job;
 
 	while ((job = list_first_entry_or_null(&queue->jobs, struct pindrop_job,
 					       node))) {
-		if (!budget--)
+		if (!queue->chan->budget)
 			return true;
+		queue->chan->budget--;
 		++*count;
 		if (!job->error)
 			job->error = error;
@@ -231,16 +231,16 @@ static struct pindrop_queue *chan_first_queue(struct pindrop_chan *chan)
 					node);
 }
 
-/* Fails up to PINDROP_END_BATCH jobs; true if the channel has more. */
+/* Fails jobs while chan::budget lasts; true if the channel has more. */
 static bool fail_some(struct pindrop_chan *chan)
 {
-	unsigned int budget = PINDROP_END_BATCH;
 	struct pindrop_queue *queue;
 	struct pindrop_job *job;
 
 	while ((queue = chan_first_queue(chan))) {
-		if (!budget--)
+		if (!chan->budget)
 			return true;
+		chan->budget--;
 		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
 		pindrop_job_give_up(job, "the queue hangs");
 		pindrop_job_unqueue(queue, job);
@@ -271,7 +271,7 @@ void pindrop_chan_fail_queued(struct pindrop_chan *chan)
 		    !READ_ONCE(dev->closed)) {
 			pindrop_chan_set_state_locked(chan,
 						      PINDROP_CHAN_RUNNING);
-			queue_work(dev->wq, &chan->chain);
+			chan->again = true;
 		}
 		pindrop_chan_unlock_irq(chan);
 		cond_resched();

@@ -735,6 +735,9 @@ static void chain_run(struct pindrop_chan *chan)
 	pindrop_watchdog_look_locked(chan);
 	chain_abort_locked(chan);
 	pindrop_chan_pump_locked(chan);
+	/* Twice, so that neither section is long. */
+	pindrop_chan_unlock_irq(chan);
+	spin_lock_irq(&chan->lock);
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan);
 	known = chan->state == PINDROP_CHAN_WEDGED;
 	pindrop_watchdog_rearm_locked(chan);

@@ -26,6 +26,7 @@ int pindrop_chan_init(struct pindrop_dev *dev, unsigned int id)
 	chan->dev = dev;
 	chan->id = id;
 	spin_lock_init(&chan->lock);
+	chan->budget = PINDROP_END_BATCH;
 	INIT_LIST_HEAD(&chan->runq);
 	INIT_LIST_HEAD(&chan->waitq);
 	INIT_LIST_HEAD(&chan->notify);
@@ -269,18 +270,17 @@ static void queue_set_waiting(struct pindrop_chan *chan,
 
 /*
  * The first queue in turn that can issue, or NULL. Each queue that is moved to the
- * waiting ones costs one of @budget. Queues that are skipped have a piece on the
+ * waiting ones costs one of chan::budget. Queues that are skipped have a piece on the
  * hardware or the lease of the device's memory, so their number is bounded.
  */
-static struct pindrop_queue *queue_next(struct pindrop_chan *chan,
-					unsigned int *budget)
+static struct pindrop_queue *queue_next(struct pindrop_chan *chan)
 {
 	struct pindrop_turn *turn, *next_turn;
 	struct pindrop_queue *queue, *next;
 
 	list_for_each_entry_safe(turn, next_turn, &chan->runq, node)
 		list_for_each_entry_safe(queue, next, &turn->queues, node) {
-			if (!*budget)
+			if (!chan->budget)
 				return NULL;
 			if (!queue_waits_for_fence(queue)) {
 				if (!queue_waits(chan, queue))
@@ -288,7 +288,7 @@ static struct pindrop_queue *queue_next(struct pindrop_chan *chan,
 				continue;
 			}
 			queue_set_waiting(chan, queue);
-			--*budget;
+			chan->budget--;
 		}
 	return NULL;
 }
@@ -341,12 +341,11 @@ void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 }
 
 /*
- * Each user in turn issues one piece, from each of the user's contexts in turn. At
- * most PINDROP_END_BATCH jobs end per call: true if the budget ran out.
+ * Each user in turn issues one piece, from each of the user's contexts in turn. True
+ * if chan::budget ran out.
  */
 static bool pump_some_locked(struct pindrop_chan *chan)
 {
-	unsigned int budget = PINDROP_END_BATCH;
 	struct pindrop_piece *piece;
 	struct pindrop_queue *queue;
 	struct pindrop_job *job;
@@ -369,12 +368,12 @@ static bool pump_some_locked(struct pindrop_chan *chan)
 		}
 		if (list_empty(&chan->free_pieces))
 			break;
-		queue = queue_next(chan, &budget);
-		if (!budget)
+		queue = queue_next(chan);
+		if (!chan->budget)
 			return true;
 		if (!queue)
 			break;
-		budget--;
+		chan->budget--;
 		job = list_first_entry(&queue->jobs, struct pindrop_job, node);
 		piece = list_first_entry(&chan->free_pieces,
 					 struct pindrop_piece, node);
@@ -402,7 +401,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 {
 	lockdep_assert_held(&chan->lock);
 	if (pump_some_locked(chan))
-		queue_work(chan->dev->wq, &chan->chain);
+		chan->again = true;
 }
 
 /*
@@ -495,7 +494,7 @@ int pindrop_chan_service_locked(struct pindrop_chan *chan)
 		    !chan_has_queued(chan))
 			pindrop_chan_set_state_locked(chan,
 						      PINDROP_CHAN_RUNNING);
-		queue_work(dev->wq, &chan->chain);
+		chan->again = true;
 	}
 	pindrop_chan_pump_locked(chan);
 	return idle;
@@ -545,27 +544,43 @@ bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 	       !trace_pindrop_job_retire_enabled();
 }
 
-/* Queues a list in one splice; the loop only writes tickets and states. */
+/*
+ * What each job of a list needs before it is queued. Not under the lock: there are
+ * up to PINDROP_MAX_JOBS of them.
+ */
+static void jobs_prepare(struct list_head *jobs)
+{
+	struct pindrop_job *job;
+
+	/* A job with fences stays WAITING: one may have failed. */
+	list_for_each_entry(job, jobs, node)
+		if (!job->batch)
+			job->state = PINDROP_JOB_QUEUED;
+}
+
+/*
+ * Queues a list in one splice. The loop writes tickets and nothing else, five
+ * instructions a job; an administrator who traces pays for more.
+ */
 static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count)
 {
-	struct pindrop_queue *queue = &ctx->queues[chan->id];
 	struct pindrop_job *job =
-		list_last_entry(jobs, struct pindrop_job, node);
-	u64 first = pindrop_order_begin_locked(ctx, count, !job->ring);
-	u64 ticket = first;
-	unsigned int n = 0;
+		list_first_entry(jobs, struct pindrop_job, node);
+	struct pindrop_queue *queue = &ctx->queues[chan->id];
+	unsigned int n = count + job->zero;
+	u64 first, ticket;
 
 	lockdep_assert_held(&chan->lock);
-	list_for_each_entry(job, jobs, node) {
-		if (!job->zero)
-			job->ticket = ticket++;
-		/* A job with fences stays WAITING: one may have failed. */
-		if (!job->batch)
-			job->state = PINDROP_JOB_QUEUED;
-		trace_pindrop_job_submit(job, 0);
-		n++;
-	}
+	if (job->zero)
+		job = list_next_entry(job, node);
+	first = pindrop_order_begin_locked(ctx, count, !job->ring);
+	ticket = first;
+	list_for_each_entry_from(job, jobs, node)
+		job->ticket = ticket++;
+	if (trace_pindrop_job_submit_enabled())
+		list_for_each_entry(job, jobs, node)
+			trace_pindrop_job_submit(job, 0);
 	/* The jobs' references, until they are retired. */
 	refcount_add(n, &ctx->ref.refcount);
 	ctx->live += n;
@@ -588,7 +603,7 @@ static void submit_pump_locked(struct pindrop_chan *chan,
 
 	while (pump_some_locked(chan)) {
 		if (!more--) {
-			queue_work(chan->dev->wq, &chan->chain);
+			chan->again = true;
 			break;
 		}
 		pindrop_chan_unlock_irq(chan);
@@ -646,6 +661,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 
 	if (!zero->zero)
 		zero = NULL;
+	jobs_prepare(jobs);
 	spin_lock_irq(&chan->lock);
 	spin_lock(&ctx->lock);
 	err = chan_refuses(chan, ctx, count);

@@ -212,6 +212,8 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 {
 	unsigned int i;
 
+	/* Pairs with notify_send(): whoever has unlocked a channel has queued its work. */
+	synchronize_rcu();
 	for (i = 0; dev->chans && i < dev->limits.channels; i++)
 		if (dev->chans[i].pieces)
 			pindrop_chan_fini(&dev->chans[i]);

@@ -140,6 +140,7 @@ void pindrop_notify_end(struct pindrop_ctx *ctx)
 struct notifications {
 	struct list_head queues;
 	struct list_head fences;
+	bool again;
 };
 
 /*
@@ -153,14 +154,20 @@ static void notify_take(struct pindrop_chan *chan, struct notifications *taken)
 	INIT_LIST_HEAD(&taken->fences);
 	list_splice_init(&chan->notify, &taken->queues);
 	list_splice_init(&chan->fences, &taken->fences);
+	taken->again = chan->again;
+	chan->again = false;
+	chan->budget = PINDROP_END_BATCH;
 	rcu_read_lock();
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_disable();
 }
 
-static void notify_send(struct notifications *taken)
+static void notify_send(struct pindrop_chan *chan, struct notifications *taken)
 	__releases(RCU)
 {
+	/* Pairs with synchronize_rcu() in pindrop_dev_fini(). */
+	if (taken->again)
+		queue_work(chan->dev->wq, &chan->chain);
 	pindrop_fences_signal(&taken->fences);
 	while (!list_empty(&taken->queues))
 		tell_queue(list_first_entry(&taken->queues,
@@ -175,8 +182,8 @@ static void notify_send(struct notifications *taken)
  * @chan: the channel
  * @flags: as from spin_lock_irqsave()
  *
- * Every section that may finish jobs releases the lock with this or
- * pindrop_chan_unlock_irq().
+ * Every section that may finish jobs, or that sets chan::again, releases the lock
+ * with this or pindrop_chan_unlock_irq().
  *
  * Context: the channel's lock held, and no other spinlock.
  */
@@ -188,7 +195,7 @@ void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 
 	notify_take(chan, &taken);
 	spin_unlock_irqrestore(&chan->lock, flags);
-	notify_send(&taken);
+	notify_send(chan, &taken);
 }
 
 /**
@@ -204,5 +211,5 @@ void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
 
 	notify_take(chan, &taken);
 	spin_unlock_irq(&chan->lock);
-	notify_send(&taken);
+	notify_send(chan, &taken);
 }

@@ -94,7 +94,7 @@ struct pindrop_order;
 #define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
 #define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
 #define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
-#define PINDROP_END_BATCH 32 /* jobs that end in one go with interrupts off */
+#define PINDROP_END_BATCH 10 /* jobs that end in one go with interrupts off */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_WINDOW_PAGES 2
 /* Buffers are mapped from here on; below is the window. In pages. */
@@ -175,6 +175,8 @@ enum pindrop_chan_state {
  * @lock: guards all below, every queue of a ctx on this channel, the
  *	progress of the jobs in them, and the engine's view of the channel
  * @state: its state; written by pindrop_chan_set_state_locked()
+ * @budget: jobs that may still end before @lock is released, which renews it
+ * @again: the release of @lock queues @chain
  * @runq: pindrop_turn::node, users with contexts that have pieces to issue, in
  *	turn
  * @waitq: pindrop_queue::node, contexts whose next job waits for a fence
@@ -195,6 +197,8 @@ struct pindrop_chan {
 	unsigned int id;
 	spinlock_t lock;
 	enum pindrop_chan_state state;
+	unsigned int budget;
+	bool again;
 	struct list_head runq;
 	struct list_head waitq;
 	struct list_head notify;

@@ -87,9 +87,9 @@ static void watchdog_timer(struct timer_list *timer)
 		chan->watch_set = false;
 		/* Here and not in the work, to see a standstill before that runs. */
 		pindrop_watchdog_rearm_locked(chan);
-		queue_work(chan->dev->wq, &chan->chain);
+		chan->again = true;
 	}
-	spin_unlock_irqrestore(&chan->lock, flags);
+	pindrop_chan_unlock_irqrestore(chan, flags);
 }
 
 /**

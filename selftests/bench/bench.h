@@ -208,6 +208,7 @@ int measure_footprint(const struct bench *b);
 int measure_copy(const struct bench *b);
 int measure_both(const struct bench *b);
 int measure_idle(const struct bench *b);
+int measure_irqsoff(const struct bench *b);
 
 /* nop.c */
 int ring_nops(const struct bench *b, uint32_t flags, unsigned int batch,

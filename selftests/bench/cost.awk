@@ -19,7 +19,8 @@ function label(i,   text) {
 
 END {
 	for (i = 1; i <= rows; i++) {
-		if (goal[i] == "-")
+		# The chart is of costs a page or a job.
+		if (goal[i] == "-" || unit[i] !~ /\// && name[i] !~ /^death_/)
 			continue
 		best = best_peer(i)
 		# A death is of so many pages.

@@ -39,6 +39,8 @@ static const struct measure measures[] = {
 	{ "memory", measure_footprint, "what the kernel keeps of each", true },
 	{ "copy", measure_copy, "copies by the engine in software", true },
 	{ "both", measure_both, "two processes at a time", true },
+	{ "irqsoff", measure_irqsoff,
+	  "the longest sections with interrupts off", true },
 	{ "idle", measure_idle, "what edu could do more", true },
 };
 
