@@ -260,22 +260,16 @@ static bool fail_some(struct pindrop_chan *chan)
 void pindrop_chan_fail_queued(struct pindrop_chan *chan)
 {
 	struct pindrop_dev *dev = chan->dev;
-	bool more;
 
-	do {
-		spin_lock_irq(&chan->lock);
-		more = chan->state == PINDROP_CHAN_WEDGED && fail_some(chan);
-		if (!more && chan->state == PINDROP_CHAN_WEDGED &&
-		    list_empty(&chan->issued) &&
-		    dev->state == PINDROP_DEV_RUNNING &&
-		    !READ_ONCE(dev->closed)) {
-			pindrop_chan_set_state_locked(chan,
-						      PINDROP_CHAN_RUNNING);
-			chan->again = true;
-		}
-		pindrop_chan_unlock_irq(chan);
-		cond_resched();
-	} while (more);
+	spin_lock_irq(&chan->lock);
+	while (chan->state == PINDROP_CHAN_WEDGED && fail_some(chan))
+		pindrop_chan_breathe(chan);
+	if (chan->state == PINDROP_CHAN_WEDGED && list_empty(&chan->issued) &&
+	    dev->state == PINDROP_DEV_RUNNING && !READ_ONCE(dev->closed)) {
+		pindrop_chan_set_state_locked(chan, PINDROP_CHAN_RUNNING);
+		chan->again = true;
+	}
+	pindrop_chan_unlock_irq(chan);
 }
 
 /**

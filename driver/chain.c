@@ -734,10 +734,10 @@ static void chain_run(struct pindrop_chan *chan)
 	spin_lock_irq(&chan->lock);
 	pindrop_watchdog_look_locked(chan);
 	chain_abort_locked(chan);
-	pindrop_chan_pump_locked(chan);
-	/* Twice, so that neither section is long. */
-	pindrop_chan_unlock_irq(chan);
-	spin_lock_irq(&chan->lock);
+	pindrop_chan_pump(chan);
+	/* Another section, so that neither is long; what is issued is judged in it. */
+	pindrop_chan_breathe(chan);
+	pindrop_watchdog_look_locked(chan);
 	hangs = !list_empty(&chan->issued) && !chain_idle_locked(chan);
 	known = chan->state == PINDROP_CHAN_WEDGED;
 	pindrop_watchdog_rearm_locked(chan);

@@ -369,6 +369,8 @@ static bool pump_some_locked(struct pindrop_chan *chan)
 		if (list_empty(&chan->free_pieces))
 			break;
 		queue = queue_next(chan);
+		if (!queue && list_empty(&chan->runq))
+			break;
 		if (!chan->budget)
 			return true;
 		if (!queue)
@@ -395,13 +397,31 @@ static bool pump_some_locked(struct pindrop_chan *chan)
  *
  * Jobs without hardware end in batches; the chain's work runs the next batch.
  *
- * Context: channel lock held; inside the gate, or called by the engine.
+ * Context: channel lock held, to be released by pindrop_chan_unlock_irq() or
+ * pindrop_chan_unlock_irqrestore(); inside the gate, or called by the engine.
  */
 void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 {
 	lockdep_assert_held(&chan->lock);
 	if (pump_some_locked(chan))
 		chan->again = true;
+}
+
+/**
+ * pindrop_chan_pump() - the same, in as many sections as are worth one wake-up
+ * @chan: the channel
+ *
+ * Context: dev::chain held, which keeps the engine; channel lock held, released and
+ * taken again; may sleep.
+ */
+void pindrop_chan_pump(struct pindrop_chan *chan)
+{
+	unsigned int sections = PINDROP_WAKE_SECTIONS;
+
+	while (--sections && pump_some_locked(chan))
+		pindrop_chan_breathe(chan);
+	if (!sections)
+		pindrop_chan_pump_locked(chan);
 }
 
 /*
@@ -471,8 +491,7 @@ static bool chan_has_queued(const struct pindrop_chan *chan)
  * pindrop_chan_service_locked() - look at the hardware, go on with what there is
  * @chan: the channel
  *
- * Context: channel lock held; inside the gate, or called by the engine, or
- * from removal.
+ * Context: as pindrop_chan_pump_locked(), or from removal.
  * Return: as the engine's service op.
  */
 int pindrop_chan_service_locked(struct pindrop_chan *chan)

@@ -64,7 +64,7 @@ void pindrop_irqsoff_end(void)
 }
 EXPORT_SYMBOL_GPL(pindrop_irqsoff_end);
 
-/* Lines of the engines' modules do not fit beside all others: the short are left out. */
+/* Places that no section has begun at since the last write are left out. */
 static int irqsoff_get(char *text, const struct kernel_param *kp)
 {
 	struct pindrop_irqsoff *site;

@@ -3,8 +3,9 @@
  * How long sections with interrupts off are, measured: included by force where
  * PINDROP_IRQSOFF is set, for "make bench ONLY=irqsoff", and never installed.
  *
- * A section begins where a lock turns interrupts off, or is taken with interrupts off
- * already, and ends with that lock.
+ * A section begins where a lock that turns interrupts off has been taken, and ends
+ * with that lock; the wait for the lock is not in it. Places in modules stay in the
+ * list: these modules are not to be unloaded.
  */
 #ifndef PINDROP_IRQSOFF_H
 #define PINDROP_IRQSOFF_H

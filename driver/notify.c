@@ -144,8 +144,9 @@ struct notifications {
 };
 
 /*
- * Preemption would delay other contexts' waiters by the sender's scheduling class,
- * so it is off until notify_send(). PREEMPT_RT's spinlocks sleep and forbid that.
+ * Preemption would delay other contexts' waiters, and jobs that the chain's work is to
+ * issue, by the sender's scheduling class, so it is off until notify_send().
+ * PREEMPT_RT's spinlocks sleep and forbid that.
  */
 static void notify_take(struct pindrop_chan *chan, struct notifications *taken)
 	__acquires(RCU)
@@ -175,6 +176,25 @@ static void notify_send(struct pindrop_chan *chan, struct notifications *taken)
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_enable();
 	rcu_read_unlock();
+}
+
+/**
+ * pindrop_chan_breathe() - end a section, and begin another that notifies later
+ * @chan: the channel
+ *
+ * Whoever ends many jobs lets interrupts in with this, and wakes the waiters once
+ * for several sections. The next release notifies.
+ *
+ * Context: process context; the channel's lock held, and no other spinlock;
+ * releases it, may sleep, and takes it again.
+ */
+void pindrop_chan_breathe(struct pindrop_chan *chan)
+	__must_hold(&chan->lock)
+{
+	chan->budget = PINDROP_END_BATCH;
+	spin_unlock_irq(&chan->lock);
+	cond_resched();
+	spin_lock_irq(&chan->lock);
 }
 
 /**

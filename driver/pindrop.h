@@ -94,7 +94,8 @@ struct pindrop_order;
 #define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
 #define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
 #define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
-#define PINDROP_END_BATCH 10 /* jobs that end in one go with interrupts off */
+#define PINDROP_END_BATCH 10 /* steps of one go with interrupts off */
+#define PINDROP_WAKE_SECTIONS 4 /* ... that waiters are woken once for */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_WINDOW_PAGES 2
 /* Buffers are mapped from here on; below is the window. In pages. */
@@ -175,7 +176,8 @@ enum pindrop_chan_state {
  * @lock: guards all below, every queue of a ctx on this channel, the
  *	progress of the jobs in them, and the engine's view of the channel
  * @state: its state; written by pindrop_chan_set_state_locked()
- * @budget: jobs that may still end before @lock is released, which renews it
+ * @budget: steps of the pump, K1 or K8, a job's end each at most, that are left until
+ *	@lock is released, which renews it
  * @again: the release of @lock queues @chain
  * @runq: pindrop_turn::node, users with contexts that have pieces to issue, in
  *	turn
@@ -900,7 +902,7 @@ struct pindrop_import_use {
  * @chan: its channel
  * @batch: what it has in common with the rest of its SUBMIT, or NULL; referenced
  *	until retired
- * @state: under chan::lock
+ * @state: under chan::lock once it has a ticket
  * @op: enum pindrop_op
  * @zero: clears the device's memory; made by us, has no ticket
  * @ring: came from the ring, and is reported there
@@ -1154,6 +1156,8 @@ void pindrop_notify_end(struct pindrop_ctx *ctx);
 void pindrop_chan_unlock_irqrestore(struct pindrop_chan *chan,
 				    unsigned long flags)
 	__releases(&chan->lock);
+void pindrop_chan_breathe(struct pindrop_chan *chan)
+	__must_hold(&chan->lock);
 void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
 	__releases(&chan->lock);
 
@@ -1254,6 +1258,7 @@ int pindrop_chan_submit(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 void pindrop_chan_go_on(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
 bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx);
 void pindrop_chan_pump_locked(struct pindrop_chan *chan);
+void pindrop_chan_pump(struct pindrop_chan *chan);
 int pindrop_chan_service_locked(struct pindrop_chan *chan);
 
 /* lease.c: the device's own memory has one tenant */

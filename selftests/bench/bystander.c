@@ -22,7 +22,7 @@
 /* Into the death of the victim. */
 #define INTO_US 5000
 /* Pinned by a victim, and dropped in its death. */
-#define PINNED (2048 * MIB)
+#define PINNED (4096 * MIB)
 
 /**
  * struct bystander - a process with a file of the card
@@ -231,7 +231,7 @@ static const struct {
 	int (*victim)(const struct bench *b);
 } troubles[] = {
 	{ "hang", victim_hangs },
-	{ "drop2G", victim_has_pins },
+	{ "drop4G", victim_has_pins },
 };
 
 static int by_size(const void *a, const void *b)
