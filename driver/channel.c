@@ -408,7 +408,7 @@ void pindrop_chan_pump_locked(struct pindrop_chan *chan)
 }
 
 /**
- * pindrop_chan_pump() - the same, in as many sections as are worth one wake-up
+ * pindrop_chan_pump() - give the hardware what it can take, in several sections
  * @chan: the channel
  *
  * Context: dev::chain held, which keeps the engine; channel lock held, released and
@@ -564,8 +564,8 @@ bool pindrop_chan_passes(struct pindrop_chan *chan, struct pindrop_ctx *ctx)
 }
 
 /*
- * What each job of a list needs before it is queued. Not under the lock: there are
- * up to PINDROP_MAX_JOBS of them.
+ * Sets the state that jobs have on a queue. The loop has up to PINDROP_MAX_JOBS steps,
+ * so it runs before the lock is taken.
  */
 static void jobs_prepare(struct list_head *jobs)
 {
@@ -578,8 +578,8 @@ static void jobs_prepare(struct list_head *jobs)
 }
 
 /*
- * Queues a list in one splice. The loop writes tickets and nothing else, five
- * instructions a job; an administrator who traces pays for more.
+ * Queues a list in one splice. The loop writes tickets only, five instructions a job.
+ * With tracing on, each job's event is written under the lock, too.
  */
 static u64 chan_enqueue(struct pindrop_chan *chan, struct pindrop_ctx *ctx,
 			struct list_head *jobs, unsigned int count)

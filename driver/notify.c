@@ -157,6 +157,7 @@ static void notify_take(struct pindrop_chan *chan, struct notifications *taken)
 	list_splice_init(&chan->fences, &taken->fences);
 	taken->again = chan->again;
 	chan->again = false;
+	chan->silent = 0;
 	chan->budget = PINDROP_END_BATCH;
 	rcu_read_lock();
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
@@ -176,25 +177,6 @@ static void notify_send(struct pindrop_chan *chan, struct notifications *taken)
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		preempt_enable();
 	rcu_read_unlock();
-}
-
-/**
- * pindrop_chan_breathe() - end a section, and begin another that notifies later
- * @chan: the channel
- *
- * Whoever ends many jobs lets interrupts in with this, and wakes the waiters once
- * for several sections. The next release notifies.
- *
- * Context: process context; the channel's lock held, and no other spinlock;
- * releases it, may sleep, and takes it again.
- */
-void pindrop_chan_breathe(struct pindrop_chan *chan)
-	__must_hold(&chan->lock)
-{
-	chan->budget = PINDROP_END_BATCH;
-	spin_unlock_irq(&chan->lock);
-	cond_resched();
-	spin_lock_irq(&chan->lock);
 }
 
 /**
@@ -232,4 +214,28 @@ void pindrop_chan_unlock_irq(struct pindrop_chan *chan)
 	notify_take(chan, &taken);
 	spin_unlock_irq(&chan->lock);
 	notify_send(chan, &taken);
+}
+
+/**
+ * pindrop_chan_breathe() - end a section, and begin the next
+ * @chan: the channel
+ *
+ * Loops that end many jobs call this between batches. One of PINDROP_WAKE_SECTIONS
+ * releases notifies, which bounds the wake-ups of a waiter and the fences of a
+ * release; so does the caller's last release.
+ *
+ * Context: process context; the channel's lock held, and no other spinlock;
+ * releases it, may sleep, and takes it again.
+ */
+void pindrop_chan_breathe(struct pindrop_chan *chan)
+	__must_hold(&chan->lock)
+{
+	if (++chan->silent < PINDROP_WAKE_SECTIONS) {
+		chan->budget = PINDROP_END_BATCH;
+		spin_unlock_irq(&chan->lock);
+	} else {
+		pindrop_chan_unlock_irq(chan);
+	}
+	cond_resched();
+	spin_lock_irq(&chan->lock);
 }

@@ -94,8 +94,8 @@ struct pindrop_order;
 #define PINDROP_MAX_CQ 65536 /* entries of a completion ring */
 #define PINDROP_RING_BATCH 32 /* entries taken from a ring in one go */
 #define PINDROP_COPY_MAX 2048 /* bytes copied for a job, and not pinned */
-#define PINDROP_END_BATCH 10 /* steps of one go with interrupts off */
-#define PINDROP_WAKE_SECTIONS 4 /* ... that waiters are woken once for */
+#define PINDROP_END_BATCH 10 /* steps of one section with interrupts off */
+#define PINDROP_WAKE_SECTIONS 4 /* of which one notifies, in a loop */
 #define PINDROP_MAX_ALLOC SZ_1G
 #define PINDROP_WINDOW_PAGES 2
 /* Buffers are mapped from here on; below is the window. In pages. */
@@ -179,6 +179,7 @@ enum pindrop_chan_state {
  * @budget: steps of the pump, K1 or K8, a job's end each at most, that are left until
  *	@lock is released, which renews it
  * @again: the release of @lock queues @chain
+ * @silent: releases of @lock since the last that notified
  * @runq: pindrop_turn::node, users with contexts that have pieces to issue, in
  *	turn
  * @waitq: pindrop_queue::node, contexts whose next job waits for a fence
@@ -201,6 +202,7 @@ struct pindrop_chan {
 	enum pindrop_chan_state state;
 	unsigned int budget;
 	bool again;
+	unsigned int silent;
 	struct list_head runq;
 	struct list_head waitq;
 	struct list_head notify;
@@ -415,7 +417,7 @@ struct pindrop_owner {
 /**
  * enum pindrop_quota - resources that each user has a limit of
  * @PINDROP_QUOTA_CONTEXTS: open files
- * @PINDROP_QUOTA_JOBS: jobs that are not retired, or whose completion has no room
+ * @PINDROP_QUOTA_JOBS: jobs that are not retired, and overflowed completions
  * @PINDROP_QUOTA_BYTES: driver memory, imports, rings, and blocks with foreign
  *	references after their buffer was freed
  * @PINDROP_QUOTA_COHERENT: COHERENT memory, which no memory cgroup is charged for
@@ -620,7 +622,7 @@ struct pindrop_ring {
  * @ring_taken: 1 while there is either
  * @lock: guards all below
  * @order: results and order of tickets; NULL before the first job. See order.c
- * @forgotten: the highest failed ticket whose slot was reused
+ * @forgotten: the highest failed ticket that a newer one has replaced in its slot
  * @done: pindrop_job::node, finished and proved over, to be retired
  * @nhandles: handles in use
  * @places: pindrop_buf::place, those that have one

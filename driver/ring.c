@@ -24,7 +24,7 @@
 #include <linux/uaccess.h>
 
 /* Completions posted in one go with interrupts off. */
-#define CQE_BATCH 64
+#define CQE_BATCH 16
 
 /* Completions that there is room for; looks again when there is none. */
 static u32 ring_cq_room(struct pindrop_ring *ring)

@@ -25,6 +25,9 @@
 /* Of a context, and of a user. */
 #define OF_CONTEXT 4000
 #define OF_USER 4000
+/* Of a ring; a few less are queued than a context may have. */
+#define RING 4096
+#define OF_RING 4000
 /* Jobs of a SUBMIT, and the most that one may have. */
 #define BATCH 64
 #define MOST 1024
@@ -83,7 +86,7 @@ static int set_fault(const struct bench *b, const char *name, const char *value)
 	return write_file(path, value);
 }
 
-/* A context whose jobs wait for a copy, if @size is not 0; it stays to the end. */
+/* Opens a context, and queues a copy of @size bytes unless 0. Nothing is closed. */
 static int open_behind(const struct bench *b, size_t size, struct pindrop **dev)
 {
 	struct pindrop_job_desc copy;
@@ -161,6 +164,40 @@ static int take_submit(const struct bench *b, unsigned int count)
 	err = open_behind(b, SIZE, &dev);
 	return err ? err :
 		     pindrop_submit_jobs(dev, 0, jobs, count, NULL, NULL, NULL);
+}
+
+/* Whose completions have no room but for a few at first, and are all read. */
+static int take_ring(const struct bench *b, unsigned int count)
+{
+	struct pindrop_ring_setup setup = {
+		.size = sizeof(setup),
+		.entries = RING,
+		.cq_entries = FEW,
+	};
+	struct pindrop_ring *ring;
+	struct pindrop_sqe *sqe;
+	struct pindrop_cqe *cqe;
+	struct pindrop *dev;
+	unsigned int i;
+	int err;
+
+	err = open_behind(b, SIZE, &dev);
+	if (!err)
+		err = pindrop_ring_setup(dev, &setup, &ring);
+	for (i = 0; i < count && !err; i++) {
+		sqe = pindrop_ring_get_sqe(ring);
+		if (!sqe)
+			return -EBUSY;
+		pindrop_ring_prep_nop(sqe);
+	}
+	if (!err)
+		err = pindrop_ring_submit(ring);
+	for (i = 0; i < count && err >= 0; i++) {
+		err = pindrop_ring_wait_cqe(ring, PINDROP_FOREVER, &cqe);
+		if (!err)
+			pindrop_ring_cqe_seen(ring);
+	}
+	return err < 0 ? err : 0;
 }
 
 /* In four contexts, as any of them are of a process. */
@@ -262,6 +299,7 @@ static const struct crowd crowds[] = {
 	{ "copies_end", FEW, MANY, take_copies, ENDS, true },
 	{ "copies_killed", FEW, MANY, take_copies, KILLED, true },
 	{ "submit", FEW, MOST, take_submit, KILLED, false },
+	{ "ring", FEW, OF_RING, take_ring, KILLED, true },
 	{ "buffers", FEW, MANY, take_buffers, KILLED, true },
 	{ "pins", FEW, MANY, take_pins, KILLED, true },
 	{ "contexts_end", FEW, MANY, take_contexts, ENDS, true },
