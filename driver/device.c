@@ -212,7 +212,7 @@ static void pindrop_dev_fini(struct pindrop_dev *dev)
 {
 	unsigned int i;
 
-	/* Pairs with notify_send(): whoever has unlocked a channel has queued its work. */
+	/* Pairs with the RCU section of notify_send(), which queues channels' work. */
 	synchronize_rcu();
 	for (i = 0; dev->chans && i < dev->limits.channels; i++)
 		if (dev->chans[i].pieces)

@@ -42,7 +42,7 @@ void pindrop_irqsoff_end(void);
 		pindrop_irqsoff_begin(&irqsoff_site);          \
 	} while (0)
 
-/* Not a section of ours: the kernel's walk over those who wait. */
+/* The kernel's walk over a wait queue, recorded apart from sections under our locks. */
 #define PINDROP_IRQSOFF_WAKE(call)                             \
 	do {                                                   \
 		static struct pindrop_irqsoff irqsoff_wake = { \

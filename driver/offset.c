@@ -20,7 +20,7 @@
  * @ref: the device, and every buffer that has some
  * @lock: guards @tree; a leaf, under which memory is allocated
  * @tree: those in use, in pages
- * @gone: pindrop_buf::gone, freed buffers whose ranges are not erased yet
+ * @gone: pindrop_buf::gone, freed buffers with a range that is still in @tree
  * @work: erases them
  */
 struct pindrop_offsets {

@@ -162,7 +162,7 @@ static bool pin_invalidate(struct mmu_interval_notifier *notifier,
 	default:
 		break;
 	}
-	/* Pairs with pin_look_begin(), whose caller then waits for seq. */
+	/* Pairs with pin_look_begin() and mmu_interval_read_begin() behind it. */
 	spin_lock_irqsave(&pin->lock, flags);
 	range_add(&pin->changed, &changed);
 	atomic_inc(&pin->events);
@@ -781,7 +781,7 @@ static int pin_compare(struct pindrop_pinned *pin, const struct pin_range *where
 
 /*
  * Returns in @where the range to compare: all changes since the last comparison, and
- * the ranges of comparisons that have not ended, whose verdict may come too late.
+ * the ranges of comparisons that have not ended. A job cannot wait for their results.
  */
 static int pin_look_begin(struct pindrop_pinned *pin, struct pin_range *where)
 {

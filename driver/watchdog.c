@@ -154,7 +154,7 @@ void pindrop_watchdog_init(struct pindrop_chan *chan)
 
 /**
  * pindrop_watchdog_fini() - end it
- * @chan: the channel, GONE; whoever held its lock before has queued its work
+ * @chan: the channel, GONE; an RCU grace period has passed since
  *
  * Context: may sleep. When it returns, neither timer nor work run any more.
  */

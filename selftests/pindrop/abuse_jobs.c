@@ -230,7 +230,7 @@ static void crowd(const struct pd_env *env, unsigned int *flag)
 }
 
 /* The device goes from user to user, and only then from context to context. */
-TEST_F(jobs, of_many_contexts_delay_nobody_by_more_than_a_turn)
+TEST_F(jobs, other_users_wait_one_turn_beside_many_contexts)
 {
 	const size_t piece = self->env.info.out_max_piece;
 	long alone, beside;
