@@ -338,6 +338,7 @@ TEST_F_TIMEOUT(sweep, of_a_piece, 110)
 TEST_F(sweep, of_a_queue)
 {
 	struct death_watch *w = &self->w;
+	long long over;
 	struct record r;
 	pid_t pid;
 	long ms;
@@ -354,10 +355,12 @@ TEST_F(sweep, of_a_queue)
 			pause();
 	}
 	ASSERT_TRUE(death_ready(w));
+	/* A loaded machine may come to this late. */
+	over = pd_grown(&w->env, PD_JOBS_DONE) - w->shared->answer;
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
 	ms = pd_ms_since(w->since_ns);
 	EXPECT_OVER(w, QUEUE + w->shared->answer);
-	EXPECT_LE(QUEUE - (long long)w->env.info.out_depth,
+	EXPECT_LE(QUEUE - over - (long long)w->env.info.out_depth,
 		  pd_grown(&w->env, PD_JOBS_CANCELLED));
 	MUST(trace_read(w->since_ns, &r));
 	EXPECT_TRUE(r.cancelled);

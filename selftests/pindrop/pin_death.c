@@ -32,6 +32,7 @@
 #define KILL_MS 100
 #define GROUP_BYTES (16UL << 20)
 #define PROGRAM_STATUS 9
+#define DEVMEM_COPIES 8
 #define SYSCTL "/proc/sys/kernel"
 #define RMID_FORCED "shm_rmid_forced"
 
@@ -297,10 +298,14 @@ FIXTURE_TEARDOWN(owner)
 	DEATH_TEARDOWN(&self->w);
 }
 
-/* From the device's own memory, and to it. */
+/*
+ * From the device's own memory, and to it. One copy may be so short that it is over
+ * before a loaded machine has looked: there are several.
+ */
 static void use_devmem(struct death_watch *w)
 {
-	struct pindrop_job_desc jobs[2];
+	struct pindrop_job_desc jobs[2], last[DEVMEM_COPIES];
+	int i;
 	struct pd_buf p;
 	size_t len = death_len(w);
 
@@ -310,7 +315,9 @@ static void use_devmem(struct death_watch *w)
 	jobs[0] = pd_copy(&p, 0, NULL, 0, len);
 	jobs[1] = pd_copy(NULL, 0, &p, 0, len);
 	CHILD(!pd_run(w->fd, jobs, 1));
-	CHILD(!pd_submit(w->fd, jobs + w->shared->last, 1, NULL));
+	for (i = 0; i < DEVMEM_COPIES; i++)
+		last[i] = jobs[w->shared->last];
+	CHILD(!pd_submit(w->fd, last, DEVMEM_COPIES, NULL));
 }
 
 TEST_F(owner, of_what_goes_to_the_device)
@@ -323,9 +330,9 @@ TEST_F(owner, of_what_goes_to_the_device)
 	w->into_ms = 30;
 	pid = death_fork(w, use_devmem);
 	ASSERT_LE(0, pid);
-	EXPECT_EQ(1, pd_count(&w->env, PD_INFLIGHT));
+	EXPECT_LE(1, pd_count(&w->env, PD_INFLIGHT));
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
-	EXPECT_OVER(w, 2);
+	EXPECT_OVER(w, 1 + DEVMEM_COPIES);
 }
 
 TEST_F(owner, of_what_comes_from_the_device)
@@ -339,9 +346,9 @@ TEST_F(owner, of_what_comes_from_the_device)
 	w->shared->last = 1;
 	pid = death_fork(w, use_devmem);
 	ASSERT_LE(0, pid);
-	EXPECT_EQ(1, pd_count(&w->env, PD_INFLIGHT));
+	EXPECT_LE(1, pd_count(&w->env, PD_INFLIGHT));
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
-	EXPECT_OVER(w, 2);
+	EXPECT_OVER(w, 1 + DEVMEM_COPIES);
 }
 
 /* As an ordinary user, who has so much and no more. */
