@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "pindrop_utils.h"
+#include "still_utils.h"
 
 /* The same everywhere but on alpha. */
 #ifndef SYS_pidfd_open
@@ -38,6 +39,7 @@ struct death_watch {
 	struct pd_env env;
 	const char *test;
 	struct death_shared *shared;
+	struct still *still;
 	int fd; /* kept open, so that only the owner's end ends its jobs */
 	size_t pieces; /* that a copy has at least */
 	long into_ms; /* after that long the device is writing */
@@ -58,6 +60,7 @@ struct death_watch {
 	do {                            \
 		if ((w)->fd >= 0)       \
 			close((w)->fd); \
+		still_end((w)->still);  \
 		PD_TEARDOWN(&(w)->env); \
 	} while (0)
 
