@@ -166,7 +166,7 @@ static int take_submit(const struct bench *b, unsigned int count)
 		     pindrop_submit_jobs(dev, 0, jobs, count, NULL, NULL, NULL);
 }
 
-/* Whose completions have no room but for a few at first, and are all read. */
+/* Queues NOPs of a ring, of which most completions overflow, and reads all of them. */
 static int take_ring(const struct bench *b, unsigned int count)
 {
 	struct pindrop_ring_setup setup = {

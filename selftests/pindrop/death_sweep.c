@@ -297,7 +297,7 @@ static void kill_everywhere(struct __test_metadata *_metadata,
 			self->steps * self->step_ns * i / (POINTS - 1));
 		total_us[i] = (pd_now_ns() - w->since_ns) / 1000;
 		left = death_left(w, JOBS + w->shared->answer);
-		/* Of a machine that stood still nothing else is asked. */
+		/* A late death repeats the sweep; the last sweep may have none. */
 		if (total_us[i] > w->bound_ms * 1000) {
 			t->slow++;
 			EXPECT_TRUE(pd_count_becomes(&w->env, PD_INFLIGHT, 0,
@@ -368,7 +368,7 @@ TEST_F(sweep, of_a_queue)
 			pause();
 	}
 	ASSERT_TRUE(death_ready(w));
-	/* A loaded machine may come to this late. */
+	/* Under load, further jobs complete before this line runs. */
 	over = pd_grown(&w->env, PD_JOBS_DONE) - w->shared->answer;
 	EXPECT_EQ(-SIGKILL, death_kill(w, pid));
 	ms = pd_ms_since(w->since_ns);

@@ -299,15 +299,15 @@ FIXTURE_TEARDOWN(owner)
 }
 
 /*
- * From the device's own memory, and to it. One copy may be so short that it is over
- * before a loaded machine has looked: there are several.
+ * Copies from the device's own memory, or to it. Under load a single copy of 100 ms can
+ * complete before the test reads the counters, so several are queued.
  */
 static void use_devmem(struct death_watch *w)
 {
 	struct pindrop_job_desc jobs[2], last[DEVMEM_COPIES];
-	int i;
 	struct pd_buf p;
 	size_t len = death_len(w);
+	int i;
 
 	if (len > w->env.info.out_devmem)
 		len = w->env.info.out_devmem;

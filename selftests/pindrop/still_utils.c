@@ -30,7 +30,7 @@ struct still {
 	struct note notes[MAX_CPUS][NOTES];
 };
 
-/* Nothing that the test has open is held open by this. */
+/* Closes inherited descriptors: an open device would keep its context. */
 static void beat(struct still *s, unsigned int cpu)
 {
 	const struct sched_param high = { .sched_priority = 1 };
@@ -59,7 +59,7 @@ static void beat(struct still *s, unsigned int cpu)
 	}
 }
 
-/* NULL: it cannot be watched, and is said not to have stood still. */
+/* NULL if there is no memory; still_ms() of that is 0. */
 struct still *still_watch(void)
 {
 	struct still *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
@@ -110,7 +110,7 @@ static __u64 late_ns(const struct still *s, unsigned int cpu, __u64 since_ns)
 	return sum;
 }
 
-/* How long since then, of the processor that stood still longest. */
+/* Milliseconds since @since_ns that the processor delayed most was delayed. */
 long still_ms(const struct still *s, __u64 since_ns)
 {
 	unsigned int cpu;
@@ -118,7 +118,7 @@ long still_ms(const struct still *s, __u64 since_ns)
 
 	if (!s)
 		return 0;
-	/* One that has just come back notes it. */
+	/* A sleep that is late at this moment ends, and is recorded. */
 	pd_sleep_ms(2 * BEAT_MS);
 	for (cpu = 0; cpu < s->cpus; cpu++) {
 		ns = late_ns(s, cpu, since_ns);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How long the machine stood still. A guest whose host is busy has all its processors
- * taken away now and then, its clock goes on, and whatever is bounded in time is late.
- * A child on each processor does nothing but sleep, and notes when that took too long.
+ * Time during which a processor of the machine did not run. A busy host deschedules a
+ * guest's processors while its clock runs on, so operations exceed their time limits.
+ * A child on each processor sleeps in a loop, and records sleeps that ended late. A
+ * driver that disables interrupts delays them, too: bench irqsoff counts those sections.
  */
 #ifndef STILL_UTILS_H
 #define STILL_UTILS_H
 
 #include <linux/types.h>
 
-/* What the children know; shared with them. */
+/* The records, in memory that the children share. */
 struct still;
 
 struct still *still_watch(void);

@@ -16,7 +16,7 @@ take_turns() {
 	find "$top" -mindepth 1 -maxdepth 1 ! -name build ! -name .git -exec cp -a -t "$copy" {} +
 	mkdir -p "$copy/build"
 	rm -rf "$copy"/build/{ksft,user,pfnmap}*
-	# Without the tests that it is for, the last is not there.
+	# pfnmap is built only for lanes that run it.
 	for built in "$build"/{ksft,user,pfnmap}*; do
 		[ ! -e "$built" ] || cp -a "$built" "$copy/build/"
 	done
