@@ -197,9 +197,7 @@ TEST_F(memory, of_its_group_runs_out)
 		CHILD(!"memory ran out");
 	}
 	ASSERT_TRUE(death_ready(w));
-	/* With a long report on the console. */
-	w->bound_ms = DEATH_BOUND_MS;
-	EXPECT_EQ(-SIGKILL, pd_join(pid));
+	EXPECT_EQ(-SIGKILL, death_out_of_memory(w, pid));
 	EXPECT_OVER(w, 1);
 	EXPECT_EQ(1, death_group_kills());
 }
@@ -219,9 +217,8 @@ TEST_F(memory, of_the_machine_runs_out)
 	pid_t pid = death_fork(w, volunteer);
 
 	ASSERT_LE(0, pid);
-	w->bound_ms = DEATH_BOUND_MS;
 	MUST(pd_write_file("/proc/sysrq-trigger", "f"));
-	EXPECT_EQ(-SIGKILL, pd_join(pid));
+	EXPECT_EQ(-SIGKILL, death_out_of_memory(w, pid));
 	EXPECT_OVER(w, 1);
 }
 

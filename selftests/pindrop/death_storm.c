@@ -202,21 +202,6 @@ static const char *one_death(FIXTURE_DATA(storm) * self, unsigned int round)
 	return pd_env_leaks(&self->env);
 }
 
-static long long vmstat_of(const char *which)
-{
-	FILE *f = fopen("/proc/vmstat", "re");
-	long long value, found = -1;
-	char name[256];
-
-	if (!f)
-		return -1;
-	while (found < 0 && fscanf(f, "%63s %lld", name, &value) == 2)
-		if (!strcmp(name, which))
-			found = value;
-	fclose(f);
-	return found;
-}
-
 /*
  * A cache's files stay open: to open one takes an object, which the kernel then
  * frees in a batch with others, when nobody knows.
@@ -362,7 +347,8 @@ static void count(struct figures *now)
 	now->n = 0;
 	add(now, "pins", pd_vmstat_pins(), 0);
 	add(now, "pages not free", -free_pages(), SLACK_FREE_PAGES);
-	add(now, "nr_slab_unreclaimable", vmstat_of("nr_slab_unreclaimable"),
+	add(now, "nr_slab_unreclaimable",
+	    pd_value("/proc/vmstat", "nr_slab_unreclaimable"),
 	    SLACK_SLAB_PAGES);
 	/* The first is mm_struct. */
 	for (i = 0; i < nr_caches; i++)

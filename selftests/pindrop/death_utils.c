@@ -21,6 +21,8 @@
 #define CANARY_BYTE 0x5c
 /* Buffers. */
 #define TAKEN 64
+/* What reclaim and its report may take on a kernel that looks for mistakes. */
+#define OUT_OF_MEMORY_MS 20000
 #define CGROUPS "/tmp/pd_cgroups"
 #define GROUP CGROUPS "/death"
 
@@ -39,6 +41,7 @@ int death_watch(struct death_watch *w)
 		w->bound_ms = w->env.info.out_piece_ms + DEATH_SLACK_MS;
 	w->pins = pd_vmstat_pins();
 	w->ended = pd_jobs_ended(&w->env);
+	w->out_of_memory = pd_value("/proc/vmstat", "oom_kill");
 	w->since_ns = pd_now_ns();
 	return w->fd < 0 ? w->fd : 0;
 }
@@ -94,6 +97,25 @@ int death_kill(struct death_watch *w, pid_t pid)
 {
 	w->since_ns = pd_now_ns();
 	kill(pid, SIGKILL);
+	return pd_join(pid);
+}
+
+/*
+ * As pd_join(), of a child that the kernel kills for its memory. It counts that
+ * right before the signal: what reclaims, and reports, before is no death.
+ */
+int death_out_of_memory(struct death_watch *w, pid_t pid)
+{
+	const __u64 begin = pd_now_ns();
+	__u64 now = begin;
+
+	w->bound_ms = DEATH_BOUND_MS;
+	while (pd_value("/proc/vmstat", "oom_kill") == w->out_of_memory &&
+	       pd_ms_since(begin) < OUT_OF_MEMORY_MS) {
+		w->since_ns = now;
+		pd_sleep_ms(1);
+		now = pd_now_ns();
+	}
 	return pd_join(pid);
 }
 
@@ -266,31 +288,16 @@ int death_group_join(void)
 	return pd_write_file(GROUP "/cgroup.procs", "0");
 }
 
-static long group_value(const char *file, const char *of)
-{
-	FILE *f = fopen(file, "re");
-	char name[64];
-	long value, found = -1;
-
-	if (!f)
-		return -1;
-	while (fscanf(f, "%63s %ld", name, &value) == 2)
-		if (!strcmp(name, of))
-			found = value;
-	fclose(f);
-	return found;
-}
-
 /* How often the kernel has killed in the group. */
 long death_group_kills(void)
 {
-	return group_value(GROUP "/memory.events", "oom_kill");
+	return pd_value(GROUP "/memory.events", "oom_kill");
 }
 
 /* Bytes of the kernel's objects that the group is charged with; lags behind. */
 long death_group_objects(void)
 {
-	return group_value(GROUP "/memory.stat", "slab_unreclaimable");
+	return pd_value(GROUP "/memory.stat", "slab_unreclaimable");
 }
 
 /* Whatever there is of it. */

@@ -47,6 +47,7 @@ struct death_watch {
 	__u64 since_ns;
 	long long pins;
 	long long ended;
+	long long out_of_memory; /* kills, in the whole system */
 };
 
 /* The contents of a fixture's setup and teardown. */
@@ -81,6 +82,7 @@ void death_start(struct death_watch *w, int fd, struct pd_buf *src,
 pid_t death_fork(struct death_watch *w, void (*live)(struct death_watch *w));
 bool death_ready(struct death_watch *w);
 int death_kill(struct death_watch *w, pid_t pid);
+int death_out_of_memory(struct death_watch *w, pid_t pid);
 bool death_stop_at_exit(struct death_watch *w, pid_t pid);
 const char *death_left(struct death_watch *w, long long jobs);
 const char *death_strays(const struct death_watch *w);

@@ -547,9 +547,7 @@ TEST_F(owner, whose_group_runs_out_of_memory)
 	}
 	ASSERT_TRUE(pd_await(&w->shared->flag, 1));
 	EXPECT_EQ(w->shared->answer, pd_grown(&w->env, PD_PINNED));
-	/* With a long report on the console. */
-	w->bound_ms = DEATH_BOUND_MS;
-	EXPECT_EQ(-SIGKILL, pd_join(pid));
+	EXPECT_EQ(-SIGKILL, death_out_of_memory(w, pid));
 	EXPECT_OVER(w, 1);
 	EXPECT_EQ(1, death_group_kills());
 }
@@ -577,9 +575,7 @@ TEST_F(owner, who_pins_more_than_its_group_has)
 		CHILD(!"memory ran out");
 	}
 	ASSERT_TRUE(pd_await(&w->shared->flag, 1));
-	w->bound_ms = DEATH_BOUND_MS;
-	EXPECT_EQ(-SIGKILL, pd_join(pid));
-	w->since_ns = pd_now_ns();
+	EXPECT_EQ(-SIGKILL, death_out_of_memory(w, pid));
 	EXPECT_OVER(w, 0);
 	EXPECT_EQ(1, death_group_kills());
 }
@@ -597,9 +593,8 @@ TEST_F(owner, whose_machine_runs_out_of_memory)
 	pid_t pid = death_fork(w, volunteer);
 
 	ASSERT_LE(0, pid);
-	w->bound_ms = DEATH_BOUND_MS;
 	MUST(pd_write_file("/proc/sysrq-trigger", "f"));
-	EXPECT_EQ(-SIGKILL, pd_join(pid));
+	EXPECT_EQ(-SIGKILL, death_out_of_memory(w, pid));
 	EXPECT_OVER(w, 1);
 }
 

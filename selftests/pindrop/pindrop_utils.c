@@ -199,28 +199,31 @@ long long pd_jobs_ended(const struct pd_env *env)
 	       pd_count(env, PD_JOBS_CANCELLED);
 }
 
+/* From a file of lines of a name and a number; -1: no such line. */
+long long pd_value(const char *file, const char *of)
+{
+	long long value, found = -1;
+	FILE *f = fopen(file, "re");
+	char name[64];
+
+	if (!f)
+		return -1;
+	while (found < 0 && fscanf(f, "%63s %lld", name, &value) == 2)
+		if (!strcmp(name, of))
+			found = value;
+	fclose(f);
+	return found;
+}
+
 /*
  * Pages that are pinned in the whole system. The kernel adds its counts up
  * every second, or when root asks it to.
  */
 long long pd_vmstat_pins(void)
 {
-	long long value, acquired = 0, released = 0;
-	char name[64];
-	FILE *f;
-
 	pd_write_file("/proc/sys/vm/stat_refresh", "1");
-	f = fopen("/proc/vmstat", "re");
-	if (!f)
-		return -1;
-	while (fscanf(f, "%63s %lld", name, &value) == 2) {
-		if (!strcmp(name, "nr_foll_pin_acquired"))
-			acquired = value;
-		if (!strcmp(name, "nr_foll_pin_released"))
-			released = value;
-	}
-	fclose(f);
-	return acquired - released;
+	return pd_value("/proc/vmstat", "nr_foll_pin_acquired") -
+	       pd_value("/proc/vmstat", "nr_foll_pin_released");
 }
 
 int pd_ioctl(int fd, unsigned int verb, void *arg)

@@ -112,6 +112,7 @@ void pd_count_all(const struct pd_env *env, struct pd_counters *c);
 bool pd_count_becomes(const struct pd_env *env, enum pd_counter which,
 		      long long want, long ms);
 long long pd_jobs_ended(const struct pd_env *env);
+long long pd_value(const char *file, const char *of);
 long long pd_vmstat_pins(void);
 
 int pd_ioctl(int fd, unsigned int verb, void *arg);
