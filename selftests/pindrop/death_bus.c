@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <linux/pci_regs.h>
 #include <poll.h>
@@ -506,6 +507,21 @@ static int reading(const volatile unsigned char *byte)
 	return sig;
 }
 
+/*
+ * Where the port itself tells of its slot, the kernel has an order of locks there
+ * that AER's reset of a slot has the other way round: lockdep tells, and looks no more.
+ */
+static bool lockdep_would_stop(void)
+{
+	glob_t slots;
+	bool port_tells;
+
+	port_tells = !glob("/sys/bus/pci_express/drivers/pciehp/*:pcie*", 0,
+			   NULL, &slots);
+	globfree(&slots);
+	return port_tells && !access("/proc/lockdep", F_OK);
+}
+
 TEST_F(card, is_pulled_out)
 {
 	const char *card = getenv("PINDROP_CARD");
@@ -513,6 +529,8 @@ TEST_F(card, is_pulled_out)
 	char device[128], line[256];
 	__u64 mine, begin;
 
+	if (lockdep_would_stop())
+		SKIP(return, "lockdep would stop at an order of the kernel's own");
 	ASSERT_NE(NULL, card);
 	snprintf(device, sizeof(device), "/sys/bus/pci/devices/%s",
 		 self->env.info.out_device);
