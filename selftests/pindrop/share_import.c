@@ -655,7 +655,7 @@ TEST_F(owner, dies_while_the_lock_is_taken)
 }
 
 /* Each takes its exporter a moment: who dies waits for some, and not for all. */
-TEST_F(owner, dies_with_many)
+TEST_F_TIMEOUT(owner, dies_with_many, 110)
 {
 	/* As often as debugging of DMA follows one page, and some of those. */
 	const unsigned int each = 7;
