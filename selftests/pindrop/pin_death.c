@@ -670,9 +670,9 @@ FIXTURE_SETUP(large)
 	ASSERT_EQ(0, sysinfo(&info));
 	reach = 1ULL << (self->w.env.info.out_dma_bits - 2);
 	self->len = LARGE;
-	/* Slow ones take 10 s and more for that, and are not timed. */
+	/* Slow ones take half a minute for that, and are not timed. */
 	if (death_kernel_is_slow())
-		self->len /= 4;
+		self->len /= 16;
 	while (self->len > info.freeram / 3 * 2 * info.mem_unit ||
 	       self->len > reach)
 		self->len /= 2;
@@ -758,8 +758,6 @@ TEST_F_TIMEOUT(large, pin_is_cut_short, 110)
 		EXPECT_TRUE(pd_count_becomes(&w->env, PD_PINNED,
 					     w->env.before.v[PD_PINNED], 5000));
 		ms[i] = pd_ms_since(w->since_ns);
-		if (ms[i] > KILL_MS)
-			ms[i] -= still_ms(w->still, w->since_ns);
 		EXPECT_EQ(-SIGKILL, pd_join(pid));
 		took = pd_ms_since(w->since_ns);
 		if (took > exit_ms)
@@ -774,8 +772,10 @@ TEST_F_TIMEOUT(large, pin_is_cut_short, 110)
 		exit_ms, inside, ROUNDS);
 	/* Else it was none of a pin in the middle. */
 	EXPECT_LE(ROUNDS / 2 + 1, inside);
+	/* A machine that is busy is slow at both. */
 	if (!death_kernel_is_slow())
-		EXPECT_GE(KILL_MS, ms[ROUNDS / 2]);
+		EXPECT_GE(whole_ms / 10 > KILL_MS ? whole_ms / 10 : KILL_MS,
+			  ms[ROUNDS / 2]);
 }
 
 /* Hardware that does not stop: what is pinned stays so, and is not lost. */
