@@ -424,7 +424,7 @@ static void leave_entry(struct death_watch *w, struct will *will, int event,
 			__u32 flags)
 {
 	const size_t len = 2 * w->env.page;
-	/* A call that wakes the thread could take the entry that it gave back. */
+	/* Awake from the start: a call that wakes the thread takes what it gave back. */
 	const struct pindrop_ring_setup want = {
 		.entries = 8,
 		.flags = flags | PINDROP_RING_EVENTFD,
@@ -447,13 +447,12 @@ static void leave_entry(struct death_watch *w, struct will *will, int event,
 	job.src_offset = (unsigned long)mem;
 	job.dst = will->dst.handle;
 	CHILD(ring_put(r, &job));
-	if (flags) {
-		CHILD(ring_submit(r) >= 0);
-		while (!(RING_LOAD(r->shared->sq_flags) &
-			 PINDROP_SQ_NEED_ENTER) &&
-		       !RING_LOAD(r->shared->cq_tail))
-			pd_sleep_ms(1);
-	}
+	/* It has given it back, or has gone to sleep on a busy machine. */
+	while (flags &&
+	       !(RING_LOAD(r->shared->sq_flags) &
+		 (PINDROP_SQ_NEED_ENTER | PINDROP_SQ_NEED_WAKEUP)) &&
+	       !RING_LOAD(r->shared->cq_tail))
+		pd_sleep_ms(1);
 	pd_post(&w->shared->flag, RING_LOAD(r->shared->cq_tail) ? 2 : 1);
 	for (;;)
 		pause();
