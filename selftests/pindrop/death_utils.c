@@ -21,7 +21,7 @@
 #define CANARY_BYTE 0x5c
 /* Buffers. */
 #define TAKEN 64
-/* What reclaim and its report may take on a kernel that looks for mistakes. */
+/* Limit for reclaim and the OOM report, which are slow on a debug kernel. */
 #define OUT_OF_MEMORY_MS 20000
 #define CGROUPS "/tmp/pd_cgroups"
 #define GROUP CGROUPS "/death"
@@ -101,22 +101,29 @@ int death_kill(struct death_watch *w, pid_t pid)
 }
 
 /*
- * As pd_join(), of a child that the kernel kills for its memory. It counts that
- * right before the signal: what reclaims, and reports, before is no death.
+ * pd_join() for a child that the OOM killer ends. The kernel counts the kill right before
+ * it sends the signal, so since_ns excludes reclaim and the report. Without a counted
+ * kill the result is -ETIME: the death would not be timed.
  */
 int death_out_of_memory(struct death_watch *w, pid_t pid)
 {
 	const __u64 begin = pd_now_ns();
 	__u64 now = begin;
+	bool counted;
+	int status;
 
 	w->bound_ms = DEATH_BOUND_MS;
-	while (pd_value("/proc/vmstat", "oom_kill") == w->out_of_memory &&
-	       pd_ms_since(begin) < OUT_OF_MEMORY_MS) {
+	for (;;) {
+		counted = pd_value("/proc/vmstat", "oom_kill") !=
+			  w->out_of_memory;
+		if (counted || pd_ms_since(begin) > OUT_OF_MEMORY_MS)
+			break;
 		w->since_ns = now;
 		pd_sleep_ms(1);
 		now = pd_now_ns();
 	}
-	return pd_join(pid);
+	status = pd_join(pid);
+	return counted ? status : -ETIME;
 }
 
 /* To where a traced task has taken its signal and not yet given up anything. */

@@ -47,7 +47,7 @@ struct death_watch {
 	__u64 since_ns;
 	long long pins;
 	long long ended;
-	long long out_of_memory; /* kills, in the whole system */
+	long long out_of_memory; /* OOM kills in the system before the test */
 };
 
 /* The contents of a fixture's setup and teardown. */

@@ -670,7 +670,7 @@ FIXTURE_SETUP(large)
 	ASSERT_EQ(0, sysinfo(&info));
 	reach = 1ULL << (self->w.env.info.out_dma_bits - 2);
 	self->len = LARGE;
-	/* Slow ones take half a minute for that, and are not timed. */
+	/* Debug kernels need 50 ms per MiB; the time is asserted on other kernels only. */
 	if (death_kernel_is_slow())
 		self->len /= 16;
 	while (self->len > info.freeram / 3 * 2 * info.mem_unit ||
@@ -772,10 +772,8 @@ TEST_F_TIMEOUT(large, pin_is_cut_short, 110)
 		exit_ms, inside, ROUNDS);
 	/* Else it was none of a pin in the middle. */
 	EXPECT_LE(ROUNDS / 2 + 1, inside);
-	/* A machine that is busy is slow at both. */
 	if (!death_kernel_is_slow())
-		EXPECT_GE(whole_ms / 10 > KILL_MS ? whole_ms / 10 : KILL_MS,
-			  ms[ROUNDS / 2]);
+		EXPECT_GE(KILL_MS, ms[ROUNDS / 2]);
 }
 
 /* Hardware that does not stop: what is pinned stays so, and is not lost. */

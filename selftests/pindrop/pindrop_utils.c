@@ -199,7 +199,7 @@ long long pd_jobs_ended(const struct pd_env *env)
 	       pd_count(env, PD_JOBS_CANCELLED);
 }
 
-/* From a file of lines of a name and a number; -1: no such line. */
+/* A value of a file with lines of a name and a number; -1 if no line has the name. */
 long long pd_value(const char *file, const char *of)
 {
 	long long value, found = -1;

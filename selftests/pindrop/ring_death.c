@@ -417,14 +417,14 @@ TEST_F(end, of_who_waits)
 }
 
 /*
- * In a child: memory that nobody has touched, which no thread can look up. Posts
- * 2 if the thread slept in spite of all, and the call that woke it took the entry.
+ * In a child: an entry with memory that is not present, which the ring thread returns.
+ * Posts 2 if the thread slept before the entry came, or consumed it.
  */
 static void leave_entry(struct death_watch *w, struct will *will, int event,
 			__u32 flags)
 {
 	const size_t len = 2 * w->env.page;
-	/* Awake from the start: a call that wakes the thread takes what it gave back. */
+	/* It stays awake: RING_ENTER, which would wake it, also consumes returned entries. */
 	const struct pindrop_ring_setup want = {
 		.entries = 8,
 		.flags = flags | PINDROP_RING_EVENTFD,
@@ -438,8 +438,10 @@ static void leave_entry(struct death_watch *w, struct will *will, int event,
 		.length = len,
 		.user_data = 5,
 	};
+	const __u32 ended = PINDROP_SQ_NEED_ENTER | PINDROP_SQ_NEED_WAKEUP;
 	void *mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool returned;
 
 	CHILD(mem != MAP_FAILED);
 	CHILD(!pd_create(w->fd, len, &will->dst));
@@ -447,13 +449,12 @@ static void leave_entry(struct death_watch *w, struct will *will, int event,
 	job.src_offset = (unsigned long)mem;
 	job.dst = will->dst.handle;
 	CHILD(ring_put(r, &job));
-	/* It has given it back, or has gone to sleep on a busy machine. */
-	while (flags &&
-	       !(RING_LOAD(r->shared->sq_flags) &
-		 (PINDROP_SQ_NEED_ENTER | PINDROP_SQ_NEED_WAKEUP)) &&
+	while (flags && !(RING_LOAD(r->shared->sq_flags) & ended) &&
 	       !RING_LOAD(r->shared->cq_tail))
 		pd_sleep_ms(1);
-	pd_post(&w->shared->flag, RING_LOAD(r->shared->cq_tail) ? 2 : 1);
+	returned = RING_LOAD(r->shared->sq_flags) & PINDROP_SQ_NEED_ENTER;
+	pd_post(&w->shared->flag,
+		RING_LOAD(r->shared->cq_tail) || (flags && !returned) ? 2 : 1);
 	for (;;)
 		pause();
 }
